@@ -1,0 +1,1 @@
+"""The surface: REST, SSE, NDJSON, WebSocket, and the pages that describe it."""

@@ -1,0 +1,44 @@
+"""Durations, sizes, rates and shares, as a person writes them: `250ms`, `4MiB`, `200/s`, `20%`."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_BYTES = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def seconds(text: object) -> float:
+    """Seconds of a duration such as `250ms 2s 1m 1h`; 0 may stand alone. ValueError names the forms."""
+    if text == 0 and not isinstance(text, bool):
+        return 0.0
+    if isinstance(text, str) and (found := _DURATION.fullmatch(text)):
+        return float(found[1]) * _SECONDS[found[2]]
+    raise ValueError("is no duration: write it as 250ms, 2s, 1m or 1h")
+
+
+def size(text: object) -> int:
+    """Bytes of a size such as `64KiB 2MiB`; a bare number is bytes. ValueError names the forms."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    if isinstance(text, str) and (found := _SIZE.fullmatch(text)):
+        return int(found[1]) * _BYTES[found[2]]
+    raise ValueError("is no size: write it as 64KiB or 2MiB")
+
+
+def per_second(text: object) -> float:
+    """Events a second of a rate such as `100/s 600/m`. ValueError names the forms."""
+    if isinstance(text, str) and (found := _RATE.fullmatch(text)) and float(found[1]) > 0:
+        return float(found[1]) / _SECONDS[found[2]]
+    raise ValueError("is no rate: write it as 100/s or 600/m")
+
+
+def share(text: object) -> float:
+    """A share between 0 and 1 of a percentage such as `20%`. ValueError names the form."""
+    if isinstance(text, str) and (found := _SHARE.fullmatch(text)) and float(found[1]) <= 100:
+        return float(found[1]) / 100
+    raise ValueError("is no percentage: write it as 20%")

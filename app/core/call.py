@@ -1,0 +1,101 @@
+"""A call on its way to an upstream, and the record of what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from app.core.context import Context
+from app.core.data import canonical
+from app.core.reply import Reply
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+Cached = Literal["miss", "hit", "stale", "coalesced"]
+
+
+@dataclass(slots=True)
+class Record:
+    """What happened to one call of one answer: written by the stack, read when the call has settled.
+
+    `attempts` counts requests begun; `http_status` is that of the last upstream answer; `notes` are short lines for `?explain`.
+    """
+
+    attempts: int = 0
+    cache: Cached | None = None
+    http_status: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an answer is read: part of the cache key, since two readings of one body differ."""
+
+    decode: str = "auto"
+    max_body: int = 4 * 1024 * 1024
+    null_on: frozenset[int] = frozenset()
+    graphql: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One request to an upstream. No policy changes a call: `but` derives another.
+
+    `target` is the origin-form of RFC 9112 section 3.2.1, percent-encoded, without the upstream's base path. `headers` are
+    the declared and forwarded ones, names in lower case; what every request gets (request id, trace, user agent) is added
+    by the transport. `deadline` and `expires` are moments of the loop's clock: when the caller's answer must be there, and
+    when this attempt is given up. Every wait below the timeout policy ends at `expires` with `TimedOut`, by itself: no
+    layer sets a timer for another. Python upstreams have `args`. `origin` is one of the upstream's `urls`, None for the
+    first. `credentials` are our own for the upstream, added after every other header.
+    """
+
+    name: str
+    upstream: str
+    method: str
+    target: str
+    headers: Headers
+    body: bytes | None
+    args: dict[str, Any] | None
+    deadline: float
+    reading: Reading
+    context: Context
+    record: Record
+    expires: float = float("inf")
+    origin: str | None = None
+    credentials: Headers = ()
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two calls the same: upstream, request, every declared and forwarded header, and how it is read."""
+        args = canonical(self.args) if self.args is not None else None
+        return (self.upstream, self.method, self.target, self.headers, self.body, args, self.reading)
+
+    def but(
+        self,
+        *,
+        target: str | None = None,
+        deadline: float | None = None,
+        expires: float | None = None,
+        origin: str | None = None,
+        credentials: Headers | None = None,
+        record: Record | None = None,
+    ) -> Call:
+        """This call with something else about it."""
+        return Call(
+            self.name, self.upstream, self.method,
+            self.target if target is None else target,
+            self.headers, self.body, self.args,
+            self.deadline if deadline is None else deadline,
+            self.reading, self.context,
+            self.record if record is None else record,
+            self.expires if expires is None else expires,
+            self.origin if origin is None else origin,
+            self.credentials if credentials is None else credentials,
+        )  # fmt: skip
+
+
+Send: TypeAlias = Callable[[Call], Awaitable[Reply]]
+"""A service: takes a call, gives a reply, raises `CallFailure` and nothing else."""
+
+Policy: TypeAlias = Callable[[Send], Send]
+"""Wraps one service into another."""

@@ -1,0 +1,26 @@
+"""What a request brings along besides its params and body: id, address, headers, identity, trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.identity import Identity
+
+
+@dataclass(slots=True)
+class Context:
+    """One inbound request, or one subscription.
+
+    `headers`: the client's, names in lower case, as sent, repeated ones repeated. `query`: the client's decoded pairs.
+    `traceparent`: what goes upstream (W3C Trace Context), continuing the client's trace where it sent one.
+    """
+
+    id: str
+    method: str = "GET"
+    address: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    query: Sequence[tuple[str, str]] = ()
+    identity: Identity | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None

@@ -1,0 +1,112 @@
+"""What policies and transports tell: frozen facts, turned into logs and metrics by `telemetry/`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """One request to an upstream is over. `seconds` from asking for a connection; `failure` is None or its type."""
+
+    upstream: str
+    call: str
+    seconds: float
+    failure: str | None
+    status: int | None
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call has settled, with the status of its source."""
+
+    endpoint: str
+    call: str
+    upstream: str
+    seconds: float
+    status: str
+    failure: str | None
+    cache: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A call is tried again after `delay` seconds."""
+
+    upstream: str
+    call: str
+    delay: float
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hedged:
+    """A second attempt was started beside a slow one."""
+
+    upstream: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSpent:
+    """A retry or hedge was not made because its budget is used up."""
+
+    upstream: str
+    policy: Literal["retry", "hedge"]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """A breaker has changed its state; `origin` is the url that it guards."""
+
+    upstream: str
+    origin: str
+    state: Literal["closed", "open", "half_open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A policy of ours kept a call from the upstream."""
+
+    upstream: str
+    policy: Literal["concurrency", "rate", "breaker"]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAsked:
+    """What the cache said: hit, miss, stale, or coalesced."""
+
+    upstream: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaDrifted:
+    """A call's data breaks its schema and `validate` is `warn`; `where` is a JSON pointer."""
+
+    endpoint: str
+    call: str
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionNulled:
+    """An expression of a `response` could not be computed and became null."""
+
+    endpoint: str
+    expression: str
+
+
+Event: TypeAlias = (
+    AttemptEnded | CallEnded | Retried | Hedged | BudgetSpent | BreakerChanged | Rejected | CacheAsked | SchemaDrifted | ExpressionNulled
+)
+Emit: TypeAlias = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Takes an event and does nothing: the default where nobody listens."""

@@ -1,0 +1,17 @@
+"""Who asks: the verified credential of a client, or nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified credential. `expires` is wall-clock seconds (a JWT's `exp`); `header` is where it came in, lower case."""
+
+    scheme: str
+    subject: str
+    claims: dict[str, Any] = field(default_factory=dict)
+    expires: float | None = None
+    header: str | None = None

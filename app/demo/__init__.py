@@ -1,0 +1,1 @@
+"""The sample upstreams, on real data."""

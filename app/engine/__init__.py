@@ -1,0 +1,1 @@
+"""Plans: a catalog's endpoints compiled once, run for every request."""

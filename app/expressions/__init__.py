@@ -1,0 +1,1 @@
+"""JMESPath templates: parsed once, bound by the place where they stand."""

@@ -1,0 +1,1 @@
+"""Everything that reaches an upstream; the only package that imports httpx."""
