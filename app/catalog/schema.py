@@ -17,9 +17,15 @@ Duration = Annotated[
     float, BeforeValidator(units.seconds), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["250ms", "2s"]})
 ]
 Size = Annotated[
-    int, BeforeValidator(units.size),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(B|KiB|MiB|GiB)?$"}], "examples": ["64KiB", "4MiB"]}),
-]  # fmt: skip
+    int,
+    BeforeValidator(units.size),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(B|KiB|MiB|GiB)?$"}],
+            "examples": ["64KiB", "4MiB"],
+        }
+    ),
+]
 PerSecond = Annotated[
     float, BeforeValidator(units.per_second), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?/(s|m|h)$", "examples": ["200/s", "600/m"]})
 ]
