@@ -1,0 +1,52 @@
+"""`merganser check`: every fault of a catalog, with its place and its mend."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import orjson
+import typer
+
+from app.catalog.load import CatalogFaults, CatalogUnreadable, Fault, load
+from app.commands.catalogs import FAULTY, UNREADABLE, CatalogArgument, chosen, environ
+
+
+def check(
+    catalog: CatalogArgument = None,
+    format: Annotated[Literal["text", "json"], typer.Option(help="How faults are printed.")] = "text",
+) -> None:
+    """Check a catalog without serving it: every fault at once.
+
+    Exit code 0: clean. 1: it has faults, printed as FILE:LINE:COL: error: MESSAGE. 2: it cannot be read.
+
+    [bold]Examples[/bold]
+
+    merganser check
+
+    merganser check config/demo.yaml --format json
+    """
+    variables = environ()
+    path = chosen(catalog, variables)
+    try:
+        warnings = load(path, variables).warnings
+    except CatalogFaults as faulty:
+        tell(faulty.faults, format)
+        raise typer.Exit(FAULTY) from faulty
+    except CatalogUnreadable as unreadable:
+        typer.echo(f"merganser: {unreadable}", err=True)
+        raise typer.Exit(UNREADABLE) from unreadable
+    tell(warnings, format)
+    if format == "text":
+        typer.echo(f"{path}: no faults", err=True)
+
+
+def tell(faults: tuple[Fault, ...], format: str) -> None:
+    """Prints faults on stdout: a line each, or one JSON object."""
+    if format == "json":
+        told = [
+            {"file": f.file, "line": f.line, "column": f.column, "message": f.message, "hint": f.hint, "severity": f.severity} for f in faults
+        ]
+        typer.echo(orjson.dumps({"faults": told}, option=orjson.OPT_INDENT_2).decode())
+        return
+    for fault in faults:
+        typer.echo(str(fault))
