@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.catalog.schema import CallSpec, Endpoint, Param
+from app.catalog.schema import CallSpec, Endpoint, Forward, Param
 from app.core.call import Call, Record, Send
 from app.core.context import Context
 from app.core.data import Data
@@ -30,7 +30,11 @@ Prepare = Callable[[Scope, Context, Record, float], Call]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of the plan. `needs`: calls whose data it names; `after`: calls that it only follows."""
+    """One call of the plan. `needs`: calls whose data it names; `after`: calls that it only follows.
+
+    `forward` is there where the call's own differs from the endpoint's and its expressions read `request`. `validate` gives
+    the JSON pointer and message of the first fault, or None. `every` is the interval in live mode, seconds.
+    """
 
     name: str
     spec: CallSpec
@@ -45,6 +49,7 @@ class Step:
     each: Expression | None = None
     select: Expression | None = None
     fallback: Callable[[Scope], Data] | None = None
+    forward: Forward | None = None
     validate: Callable[[Any], tuple[str, str] | None] | None = None
     every: float | None = None
 
@@ -76,7 +81,10 @@ class Uses:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An endpoint, compiled. `parts` is None where the answer has no fixed keys: then `whole` makes it."""
+    """An endpoint, compiled. `parts` is None where the answer has no fixed keys: then `whole` makes it.
+
+    `reads`: every name that an expression of the endpoint reads. `proxy` endpoints have no steps and no parts.
+    """
 
     name: str
     spec: Endpoint
@@ -85,6 +93,18 @@ class Plan:
     whole: Callable[[Scope], Data] | None = None
     allow: Expression | None = None
     uses: Uses = field(default_factory=Uses)
+    reads: frozenset[str] = frozenset()
+    first: tuple[Step, ...] = field(init=False)
+    followers: Mapping[str, tuple[Step, ...]] = field(init=False)
+    waits: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Draws the graph: who starts at once, who follows whom, how many each waits for."""
+        before = {step.name: set(step.needs) | set(step.after) for step in self.steps}
+        followers = {name: tuple(s for s in self.steps if name in before[s.name]) for name in before}
+        object.__setattr__(self, "first", tuple(s for s in self.steps if not before[s.name]))
+        object.__setattr__(self, "followers", followers)
+        object.__setattr__(self, "waits", {name: len(names) for name, names in before.items()})
 
     @property
     def method(self) -> str:
