@@ -102,8 +102,36 @@ class ExpressionNulled:
     expression: str
 
 
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """A client's request has been answered, or its client has left (`status` 499).
+
+    `endpoint` is the catalog's name, `-` for our own pages and for routes that do not exist. `complete` is None where there
+    was no answer (an error, a proxy). `calls` are the calls that had settled.
+    """
+
+    endpoint: str
+    method: str
+    status: int
+    seconds: float
+    request_id: str
+    complete: bool | None = None
+    calls: int = 0
+    surface: Literal["rest", "sse", "ndjson", "proxy", "ws"] = "rest"
+
+
 Event: TypeAlias = (
-    AttemptEnded | CallEnded | Retried | Hedged | BudgetSpent | BreakerChanged | Rejected | CacheAsked | SchemaDrifted | ExpressionNulled
+    RequestEnded
+    | AttemptEnded
+    | CallEnded
+    | Retried
+    | Hedged
+    | BudgetSpent
+    | BreakerChanged
+    | Rejected
+    | CacheAsked
+    | SchemaDrifted
+    | ExpressionNulled
 )
 Emit: TypeAlias = Callable[[Event], None]
 
