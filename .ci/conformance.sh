@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The outside suite (../shared/conformance), the files that .ci/conformance lists; nothing to do where it is not there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+suite=$(cd .. && pwd)/shared/conformance
+[ -d "$suite" ] || { echo "no $suite: the outside suite is not run"; exit 0; }
+
+files=()
+while IFS= read -r name; do
+  files+=("$suite/$name")
+done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' .ci/conformance)
+[ ${#files[@]} -gt 0 ] || { echo ".ci/conformance lists no file"; exit 0; }
+
+echo "conformance: $(sed -e 's/#.*//' .ci/conformance | tr '\n' ' ')"
+export MERGANSER_CMD="$PWD/.venv/bin/merganser"
+# -c /dev/null: the suite is not run under our own pytest settings; it may lie in a read-only folder.
+PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m pytest -c /dev/null --rootdir "$suite" -p no:cacheprovider -q -n "${JOBS:-2}" --dist loadfile "${files[@]}"
