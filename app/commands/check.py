@@ -43,9 +43,7 @@ def check(
 def tell(faults: tuple[Fault, ...], format: str) -> None:
     """Prints faults on stdout: a line each, or one JSON object."""
     if format == "json":
-        told = [
-            {"file": f.file, "line": f.line, "column": f.column, "message": f.message, "hint": f.hint, "severity": f.severity} for f in faults
-        ]
+        told = [{"file": f.file, "line": f.line, "column": f.column, "message": f.message, "hint": f.hint, "severity": f.severity} for f in faults]
         typer.echo(orjson.dumps({"faults": told}, option=orjson.OPT_INDENT_2).decode())
         return
     for fault in faults:

@@ -1,0 +1,92 @@
+"""What a process tells of itself: events go in at one place and come out as log lines and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from app.core.events import AttemptEnded, BreakerChanged, Event, RequestEnded, SchemaDrifted
+from app.telemetry.health import Health
+from app.telemetry.lag import Watchdog, sample
+from app.telemetry.logs import Logs
+from app.telemetry.metrics import Metrics
+
+
+class Telemetry:
+    """`emit` is the one listener of a runtime; `running()` adds the sampling of the loop and a watchdog over it."""
+
+    def __init__(self, metrics: Metrics, logs: Logs, *, patience: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.metrics, self.logs = metrics, logs
+        self.health = Health(self._upstream_changed, clock)
+        self._patience, self._clock = patience, clock
+        self._takes: dict[type, Callable[[Any], None]] = {
+            RequestEnded: self._request_ended,
+            AttemptEnded: self.health.attempt_ended,
+            BreakerChanged: self.health.breaker_changed,
+            SchemaDrifted: self._drifted,
+        }
+        self._drifts: set[tuple[str, str, str]] = set()
+
+    def emit(self, event: Event) -> None:
+        """Counts an event, and logs it where it is worth a line."""
+        self.metrics.emit(event)
+        take = self._takes.get(type(event))
+        if take is not None:
+            take(event)
+
+    def fault(self, name: str, fault: BaseException) -> None:
+        """Logs a fault of background work: what `Tasks` takes as `on_fault`."""
+        self.logs.line("error", "background task failed", task=name, exc_info=fault)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Samples the loop, the gauges and the shared numbers until the block ends."""
+        watchdog = Watchdog(self._blocked, patience=self._patience, clock=self._clock)
+        watchdog.start()
+        sampling = asyncio.create_task(sample(lambda lag: self.metrics.lag.observe((), lag), watchdog.beat, self._every_second), name="telemetry")
+        try:
+            yield
+        finally:
+            sampling.cancel()
+            with suppress(asyncio.CancelledError):
+                await sampling
+            watchdog.stop()
+            self.metrics.share()
+
+    def _every_second(self) -> None:
+        self.metrics.dropped_lines.mirror((), self.logs.writer.dropped)
+        self.metrics.sample()
+        if self.metrics.is_shared:
+            asyncio.get_running_loop().run_in_executor(None, self.metrics.share)
+
+    def _request_ended(self, event: RequestEnded) -> None:
+        if event.endpoint == "-" and event.status < 400:
+            return
+        fields: dict[str, Any] = {
+            "request_id": event.request_id, "endpoint": event.endpoint, "method": event.method, "status": event.status,
+            "ms": round(event.seconds * 1000, 1), "calls": event.calls,
+        }  # fmt: skip
+        if event.complete is not None:
+            fields["complete"] = event.complete
+        if event.surface != "rest":
+            fields["surface"] = event.surface
+        self.logs.request(fields)
+
+    def _upstream_changed(self, upstream: str, state: str, failure: str | None, seconds: float) -> None:
+        if state == "down":
+            self.logs.line("warning", "upstream down", upstream=upstream, error=failure)
+        else:
+            self.logs.line("info", "upstream up", upstream=upstream, down_seconds=round(seconds, 1))
+
+    def _drifted(self, event: SchemaDrifted) -> None:
+        """A place that drifts is logged once; the metric counts them all."""
+        place = (event.endpoint, event.call, event.where)
+        if place not in self._drifts and len(self._drifts) < 1000:
+            self._drifts.add(place)
+            self.logs.line("warning", "schema drift", endpoint=event.endpoint, call=event.call, where=event.where, message=event.message)
+
+    def _blocked(self, seconds: float, stack: str) -> None:
+        self.logs.line("error", "event loop blocked", seconds=round(seconds, 2), stack=stack)
