@@ -39,6 +39,8 @@ Expression = Annotated[str, Field(min_length=1)]
 """A bare JMESPath expression, without braces."""
 Template = str
 """A text that may hold `{expressions}`."""
+Secret = Annotated[str, Field(repr=False)]
+"""A text that no `repr` shows."""
 Scalar = Template | bool | int | float | None
 Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -55,7 +57,7 @@ class Model(BaseModel):
 class Retry(Model):
     """Try again after a failure that may pass, within a budget."""
 
-    attempts: Annotated[int, Field(ge=1, le=10)] = 2
+    attempts: Annotated[int, Field(ge=1)] = 2
     backoff: Duration = 0.025
     max_backoff: Duration = 0.25
     on: list[Literal["connect", "timeout", "protocol"] | Status] = ["connect", "timeout", 502, 503, 504]
@@ -115,7 +117,7 @@ class Forward(Model):
 class Redirects(Model):
     """How many redirects to follow, and to which other origins besides the upstream's own."""
 
-    max: Annotated[int, Field(ge=0, le=10)] = 0
+    max: Annotated[int, Field(ge=0)] = 0
     origins: list[str] = []
 
 
@@ -126,14 +128,14 @@ class Basic(Model):
     """HTTP basic authentication (RFC 7617)."""
 
     username: str
-    password: str
+    password: Secret
 
 
 class Named(Model):
     """A credential in a header or query parameter of this name."""
 
     name: Annotated[str, Field(min_length=1)]
-    value: str
+    value: Secret
 
 
 class Oauth2(Model):
@@ -141,14 +143,14 @@ class Oauth2(Model):
 
     token_url: str
     client_id: str
-    client_secret: str
+    client_secret: Secret
     scope: str | None = None
 
 
 class Credentials(Model):
     """How we authenticate to an upstream: exactly one of these."""
 
-    bearer: str | None = None
+    bearer: Secret | None = Field(None, repr=False)
     basic: Basic | None = None
     header: Named | None = None
     query: Named | None = None

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import re
 
+
+
+class UnitError(ValueError):
+    """A text in no unit that is meant here; `wanted` says what would be: `a duration such as 250ms, 2s, 1m or 1h`."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        super().__init__(f"is not {wanted}")
+
+
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
@@ -18,7 +28,7 @@ def seconds(text: object) -> float:
         return 0.0
     if isinstance(text, str) and (found := _DURATION.fullmatch(text)):
         return float(found[1]) * _SECONDS[found[2]]
-    raise ValueError("is no duration: write it as 250ms, 2s, 1m or 1h")
+    raise UnitError("a duration such as 250ms, 2s, 1m or 1h")
 
 
 def size(text: object) -> int:
@@ -27,18 +37,18 @@ def size(text: object) -> int:
         return text
     if isinstance(text, str) and (found := _SIZE.fullmatch(text)):
         return int(found[1]) * _BYTES[found[2]]
-    raise ValueError("is no size: write it as 64KiB or 2MiB")
+    raise UnitError("a size such as 64KiB or 2MiB")
 
 
 def per_second(text: object) -> float:
     """Events a second of a rate such as `100/s 600/m`. ValueError names the forms."""
     if isinstance(text, str) and (found := _RATE.fullmatch(text)) and float(found[1]) > 0:
         return float(found[1]) / _SECONDS[found[2]]
-    raise ValueError("is no rate: write it as 100/s or 600/m")
+    raise UnitError("a rate such as 100/s or 600/m")
 
 
 def share(text: object) -> float:
     """A share between 0 and 1 of a percentage such as `20%`. ValueError names the form."""
     if isinstance(text, str) and (found := _SHARE.fullmatch(text)) and float(found[1]) <= 100:
         return float(found[1]) / 100
-    raise ValueError("is no percentage: write it as 20%")
+    raise UnitError("a percentage such as 20%")

@@ -1,0 +1,195 @@
+"""JSON Schemas of a catalog: inline ones checked, those in files (`shapes.json#/person`) found, checked and made inline."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import orjson
+import yaml
+
+from app.catalog.faults import Faults
+from app.catalog.nodes import Entry, Leaf, Node, Table, leaves, plain, planted
+
+MAX_FILE = 16 * 1024 * 1024
+MAX_NODES = 20_000
+_DRAFT = re.compile(r"https?://json-schema\.org/(draft/20(19-09|20-12)|draft-0[467])/schema#?")
+
+
+class BadReference(ValueError):
+    """A reference that leads nowhere; the text says which, and why."""
+
+
+class Shapes:
+    """The schema files of one catalog, each read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._documents: dict[str, Any] = {}
+
+    def resolved(self, reference: str) -> Any:
+        """The schema that `file.json#/pointer` names, complete in itself. BadReference where there is none."""
+        file, pointer = _split(reference, "")
+        return _Bundle(self).of(file, pointer)
+
+    def whole(self, schema: Any) -> Any:
+        """An inline schema whose references to files are followed; those within itself stay as they are."""
+        return _Bundle(self).followed(schema)
+
+    def document(self, file: str) -> Any:
+        """A file's JSON, or YAML where its name says so."""
+        if file not in self._documents:
+            self._documents[file] = self._read(file)
+        return self._documents[file]
+
+    def _read(self, file: str) -> Any:
+        try:
+            with (self._folder / file).open("rb") as opened:
+                raw = opened.read(MAX_FILE + 1)
+        except (OSError, ValueError) as error:
+            raise BadReference(f"the file '{file}' cannot be read: {getattr(error, 'strerror', None) or 'no file name'}") from None
+        if len(raw) > MAX_FILE:
+            raise BadReference(f"the file '{file}' is over {MAX_FILE >> 20} MiB")
+        try:
+            if file.endswith((".yaml", ".yml")):
+                # through JSON, so that what YAML has beyond it (dates, sets) is refused or made text
+                return json.loads(json.dumps(yaml.safe_load(raw), default=str))
+            return orjson.loads(raw)
+        except (ValueError, TypeError, yaml.YAMLError, RecursionError):
+            raise BadReference(f"the file '{file}' is no JSON") from None
+
+
+def _split(reference: str, current: str) -> tuple[str, str]:
+    """File and JSON pointer of a reference that stands in the file `current`."""
+    file, _, pointer = reference.partition("#")
+    if "://" in file:
+        raise BadReference(f"the reference '{reference}' leads to the network: schemas are read from files")
+    if pointer and not pointer.startswith("/"):
+        raise BadReference(f"the reference '{reference}' has no JSON pointer after '#', such as #/person")
+    return (str(Path(current).parent / file) if file else current), pointer
+
+
+def _pointed(document: Any, file: str, pointer: str) -> Any:
+    """What a JSON pointer (RFC 6901) names."""
+    at = document
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, dict) and key in at:
+            at = at[key]
+        elif isinstance(at, list) and key.isdecimal() and int(key) < len(at):
+            at = at[int(key)]
+        else:
+            raise BadReference(f"the file '{file}' has nothing at '#{pointer}'")
+    return at
+
+
+class _Bundle:
+    """One schema on its way to stand alone: what it refers to is put in its place; what refers to itself goes to `$defs`."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
+        self.names: dict[tuple[str, str], str] = {}
+        self.defs: dict[str, Any] = {}
+        self.count = 0
+
+    def of(self, file: str, pointer: str) -> Any:
+        """The schema at a pointer of a file."""
+        return self._closed(self._target((file, pointer), ()))
+
+    def followed(self, schema: Any) -> Any:
+        """An inline schema."""
+        return self._closed(self._walk(schema, "", ()))
+
+    def _closed(self, schema: Any) -> Any:
+        if self.defs and isinstance(schema, dict):
+            return {**schema, "$defs": {**schema.get("$defs", {}), **self.defs}}
+        return schema
+
+    def _target(self, target: tuple[str, str], path: tuple[tuple[str, str], ...]) -> Any:
+        if target in path or target in self.names:
+            name = self.names.setdefault(target, f"{Path(target[0]).stem}_{target[1].rpartition('/')[2] or 'root'}_{len(self.names) + 1}")
+            if name not in self.defs:
+                self.defs[name] = {}
+                self.defs[name] = self._walk(_pointed(self.shapes.document(target[0]), *target), target[0], (*path, target))
+            return {"$ref": f"#/$defs/{name}"}
+        return self._walk(_pointed(self.shapes.document(target[0]), *target), target[0], (*path, target))
+
+    def _walk(self, schema: Any, file: str, path: tuple[tuple[str, str], ...]) -> Any:
+        self.count += 1
+        if self.count > MAX_NODES or len(path) > 50:
+            raise BadReference("the schema is too large, its references followed")
+        if isinstance(schema, list):
+            return [self._walk(one, file, path) for one in schema]
+        if not isinstance(schema, dict):
+            return schema
+        reference = schema.get("$ref")
+        rest = {key: one if key in ("enum", "const", "default", "examples") else self._walk(one, file, path) for key, one in schema.items() if key != "$ref"}
+        if not isinstance(reference, str) or (not file and reference.startswith("#")):
+            return {**rest, "$ref": reference} if "$ref" in schema else rest
+        followed = self._target(_split(reference, file), path)
+        if not rest:
+            return followed
+        return {**rest, "allOf": [*rest.get("allOf", []), followed]}
+
+
+def checked(key: str, entry: Entry, shapes: Shapes, faults: Faults) -> Entry:
+    """A schema's entry, inline from now on; a fault where it is no schema or leads nowhere."""
+    node = entry.node
+    try:
+        if isinstance(node, Leaf) and isinstance(node.value, str):
+            schema = shapes.resolved(node.value)
+        elif isinstance(node, Table):
+            schema = shapes.whole(plain(node))
+        else:
+            return entry
+    except BadReference as reason:
+        faults.spoil(node.place, f"{key}: {reason}" if not _is_substituted(node) else f"{key}: the reference {_first_shown(node)} leads nowhere")
+        return replace(entry, node=planted(True, node.place))
+    if (told := problem(schema)) is not None:
+        place, message = told
+        faults.add(_within(node, place), f"{key} is no JSON Schema" + (f": {message}" if not _is_substituted(node) else ""))
+        return replace(entry, node=planted(True, node.place))
+    return replace(entry, node=planted(schema, node.place)) if isinstance(node, Leaf) or schema != plain(node) else entry
+
+
+def problem(schema: Any) -> tuple[list[str | int], str] | None:
+    """Where and why this is no JSON Schema; None where it is one. Nothing is fetched from the network."""
+    draft = schema.get("$schema") if isinstance(schema, dict) else None
+    if draft is not None and (not isinstance(draft, str) or not _DRAFT.fullmatch(draft)):
+        return ["$schema"], "`$schema` names no draft of json-schema.org (2020-12, 2019-09, 07, 06, 04)"
+    try:
+        jsonschema_rs.meta.validate(schema)
+        jsonschema_rs.validator_for(schema, retriever=_refuse)
+    except jsonschema_rs.ValidationError as error:
+        return list(error.instance_path), error.message
+    except jsonschema_rs.ReferencingError as error:
+        return [], str(error)
+    except (ValueError, TypeError, RecursionError) as error:
+        return [], str(error)
+    return None
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"'{uri}' is not read: schemas come from files beside the catalog")
+
+
+def _is_substituted(node: Node) -> bool:
+    return any(leaf.pieces is not None for leaf in leaves(node))
+
+
+def _first_shown(node: Node) -> str:
+    return next((leaf.shown for leaf in leaves(node) if leaf.pieces is not None), "")
+
+
+def _within(node: Node, path: list[str | int]) -> Any:
+    """The place of what a path into an inline schema names, as near as it goes."""
+    place = node.place
+    for key in path:
+        if not isinstance(node, Table) or (found := node.get(str(key))) is None:
+            break
+        node, place = found, found.place
+    return place
