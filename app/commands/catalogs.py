@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from dotenv import dotenv_values
 
-from app.catalog.load import CatalogFaults, CatalogUnreadable, Loaded, load
+from app.catalog.faults import CatalogFaults, CatalogUnreadable
+from app.catalog.load import Loaded, load
 
 DEFAULT = "merganser.yaml"
 FAULTY, UNREADABLE = 1, 2

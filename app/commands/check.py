@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import orjson
 import typer
 
-from app.catalog.load import CatalogFaults, CatalogUnreadable, Fault, load
+from app.catalog.faults import CatalogFaults, CatalogUnreadable, Fault, as_json, as_text
+from app.catalog.load import load
 from app.commands.catalogs import FAULTY, UNREADABLE, CatalogArgument, chosen, environ
 
 
@@ -30,21 +30,16 @@ def check(
     try:
         warnings = load(path, variables).warnings
     except CatalogFaults as faulty:
-        tell(faulty.faults, format)
+        tell(faulty.faults, faulty.warnings, format)
         raise typer.Exit(FAULTY) from faulty
     except CatalogUnreadable as unreadable:
         typer.echo(f"merganser: {unreadable}", err=True)
         raise typer.Exit(UNREADABLE) from unreadable
-    tell(warnings, format)
+    tell((), warnings, format)
     if format == "text":
         typer.echo(f"{path}: no faults", err=True)
 
 
-def tell(faults: tuple[Fault, ...], format: str) -> None:
-    """Prints faults on stdout: a line each, or one JSON object."""
-    if format == "json":
-        told = [{"file": f.file, "line": f.line, "column": f.column, "message": f.message, "hint": f.hint, "severity": f.severity} for f in faults]
-        typer.echo(orjson.dumps({"faults": told}, option=orjson.OPT_INDENT_2).decode())
-        return
-    for fault in faults:
-        typer.echo(str(fault))
+def tell(faults: tuple[Fault, ...], warnings: tuple[Fault, ...], format: str) -> None:
+    """Prints faults and warnings on stdout: a line each, or one JSON object."""
+    typer.echo(as_json(faults, warnings) if format == "json" else as_text((*faults, *warnings)), nl=False)
