@@ -139,7 +139,7 @@ def merged_calls(endpoint: Endpoint) -> list[str] | None:
 def _uses(endpoint: Endpoint, reads: Iterable[Reads]) -> Uses:
     headers: set[str] = set()
     for forward in [endpoint.forward, *(call.forward for call in endpoint.calls.values())]:
-        headers |= {"*"} if forward.headers == "*" else {name.lower() for name in forward.headers}
+        headers |= {name.lower() for name in forward.headers}
     fields: dict[str, set[str]] = {"claims": set(), "request": set()}
     for root, *field in (path for r in reads for path in r.paths if path[0] in fields):
         fields[root].add(field[0] if field else "*")

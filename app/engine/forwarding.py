@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from app.catalog.schema import Forward
 from app.core.call import Headers
 from app.core.context import Context
+
+Rule: TypeAlias = list[str] | Literal["*"]
+"""Names, or `"*"` for all (also beside names, for those that it leaves out)."""
 
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -30,26 +33,25 @@ def named_by_connection(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
     return frozenset(word.strip().lower() for name, value in headers if name == "connection" for word in value.split(","))
 
 
-def forwarded_headers(rule: list[str] | Literal["*"], context: Context) -> Headers:
+def forwarded_headers(rule: Rule, context: Context) -> Headers:
     """The client's headers that `rule` lets pass, in the client's order, names in lower case."""
     if not rule or not context.headers:
         return ()
-    dropped = named_by_connection(context.headers)
-    if rule == "*":
-        return tuple((n, v) for n, v in context.headers if _passes_star(n) and n not in dropped)
-    wanted = {name.lower() for name in rule} - HOP_BY_HOP - OURS
-    return tuple((n, v) for n, v in context.headers if n in wanted and n not in dropped)
+    dropped = named_by_connection(context.headers) | HOP_BY_HOP | OURS
+    by_star = "*" in rule
+    wanted = {name.lower() for name in rule}
+    return tuple((n, v) for n, v in context.headers if n not in dropped and (n in wanted or (by_star and _passes_star(n))))
 
 
 def _passes_star(name: str) -> bool:
     return not (name in HOP_BY_HOP or name in OURS or name in _NOT_BY_STAR or name.startswith(("content-", "x-forwarded-", "proxy-")))
 
 
-def forwarded_query(rule: list[str] | Literal["*"], context: Context) -> Sequence[tuple[str, str]]:
+def forwarded_query(rule: Rule, context: Context) -> Sequence[tuple[str, str]]:
     """The client's query pairs that `rule` lets pass, in the client's order."""
     if not rule:
         return ()
-    if rule == "*":
+    if "*" in rule:
         return context.query
     wanted = set(rule)
     return [(name, value) for name, value in context.query if name in wanted]
