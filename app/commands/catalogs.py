@@ -1,30 +1,25 @@
-"""Where a command's catalog comes from, and how its faults are told."""
+"""What commands are given: a catalog and settings, and how what is wrong with them is told."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from dotenv import dotenv_values
+from pydantic import ValidationError
 
-from app.catalog.faults import CatalogFaults, CatalogUnreadable
+from app.catalog.faults import CatalogFaults, CatalogUnreadable, as_text
 from app.catalog.load import Loaded, load
+from app.settings import Settings, environ
 
 DEFAULT = "merganser.yaml"
-FAULTY, UNREADABLE = 1, 2
+FAULTY, UNREADABLE, USAGE = 1, 2, 2
 """Exit codes."""
 
 CatalogArgument = Annotated[
     Path | None, typer.Argument(metavar="[CATALOG]", show_default=False, help="The catalog; default: $MERGANSER_CATALOG, else merganser.yaml.")
 ]
-
-
-def environ() -> Mapping[str, str]:
-    """The environment, over what `.env` in the working directory says."""
-    return {**{key: value for key, value in dotenv_values(".env").items() if value is not None}, **os.environ}
 
 
 def chosen(path: Path | None, variables: Mapping[str, str]) -> Path:
@@ -38,12 +33,20 @@ def loaded(path: Path | None) -> Loaded:
     try:
         found = load(chosen(path, variables), variables)
     except CatalogFaults as faulty:
-        for fault in faulty.faults:
-            typer.echo(str(fault), err=True)
+        typer.echo(as_text(faulty.faults), err=True, nl=False)
         raise typer.Exit(FAULTY) from faulty
     except CatalogUnreadable as unreadable:
         typer.echo(f"merganser: {unreadable}", err=True)
         raise typer.Exit(UNREADABLE) from unreadable
-    for warning in found.warnings:
-        typer.echo(str(warning), err=True)
+    typer.echo(as_text(found.warnings), err=True, nl=False)
     return found
+
+
+def settings() -> Settings:
+    """The settings; each one that cannot be used is told on stderr, and the command ends with 2. Values are not shown: some are secret."""
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        for error in invalid.errors(include_input=False, include_url=False):
+            typer.echo(f"merganser: MERGANSER_{'_'.join(str(at) for at in error['loc'][:1]).upper()}: {error['msg']}", err=True)
+        raise typer.Exit(USAGE) from invalid

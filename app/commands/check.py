@@ -8,7 +8,8 @@ import typer
 
 from app.catalog.faults import CatalogFaults, CatalogUnreadable, Fault, as_json, as_text
 from app.catalog.load import load
-from app.commands.catalogs import FAULTY, UNREADABLE, CatalogArgument, chosen, environ
+from app.commands.catalogs import FAULTY, UNREADABLE, CatalogArgument, chosen
+from app.settings import environ
 
 
 def check(
@@ -28,16 +29,16 @@ def check(
     variables = environ()
     path = chosen(catalog, variables)
     try:
-        warnings = load(path, variables).warnings
+        found = load(path, variables)
     except CatalogFaults as faulty:
         tell(faulty.faults, faulty.warnings, format)
         raise typer.Exit(FAULTY) from faulty
     except CatalogUnreadable as unreadable:
         typer.echo(f"merganser: {unreadable}", err=True)
         raise typer.Exit(UNREADABLE) from unreadable
-    tell((), warnings, format)
+    tell((), found.warnings, format)
     if format == "text":
-        typer.echo(f"{path}: no faults", err=True)
+        typer.echo(f"{path}: no faults ({len(found.catalog.upstreams)} upstreams, {len(found.catalog.endpoints)} endpoints)", err=True)
 
 
 def tell(faults: tuple[Fault, ...], warnings: tuple[Fault, ...], format: str) -> None:
