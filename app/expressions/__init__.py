@@ -1,1 +1,1 @@
-"""JMESPath templates: parsed once, bound by the place where they stand."""
+"""`{expressions}`: JMESPath over the scope, parsed once, written into paths, queries, headers and JSON by the rules of each place."""

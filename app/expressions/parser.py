@@ -1,0 +1,121 @@
+"""From the text of an expression to JMESPath's syntax tree, with every fault that can be seen before a request."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any, cast
+
+from jmespath.exceptions import EmptyExpressionError, JMESPathError, LexerError, ParseError
+from jmespath.parser import Parser
+
+from app.expressions.closures import Node
+from app.expressions.functions import CatalogFunctions, arity, takes_expression
+from app.expressions.marks import BEGIN, END, is_marked, plain
+from app.expressions.syntax import ExpressionSyntax
+from app.expressions.values import is_in_range
+
+_MARKED = re.compile(f"{BEGIN}([^{END}]*){END}")
+
+
+def parsed(text: str) -> Node:
+    """The syntax tree; raises ExpressionSyntax. Substituted text is good in quotes, where it stands for itself, and a fault elsewhere."""
+    if not is_marked(text):
+        tree = _tree(text)
+    else:
+        values = _MARKED.findall(text)
+        count = iter(range(len(values)))
+        tree = _filled(_tree(_MARKED.sub(lambda _: f"{BEGIN}{next(count)}{END}", text)), values)
+    for node in _nodes(tree):
+        _check(node, text)
+    if tree["type"] == "expref":
+        raise ExpressionSyntax("'&' is only for an argument that takes an expression", text.find("&"))
+    return tree
+
+
+def _tree(text: str) -> Node:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `word` for '"word"': deprecated by JMESPath, and still good
+        try:
+            return cast(Node, Parser().parse(text).parsed)
+        except EmptyExpressionError:
+            raise ExpressionSyntax("an empty expression") from None
+        except LexerError as exc:
+            if BEGIN in str(exc.lexer_value):
+                raise ExpressionSyntax("what is substituted is no expression", exc.lexer_position or 0, "put it in quotes: '${NAME}'") from None
+            raise ExpressionSyntax(f"no JMESPath: {plain(exc.message).lower()}", exc.lexer_position or 0, _hint(text)) from exc
+        except ParseError as exc:
+            token = f"unexpected '{plain(str(exc.token_value))}'" if exc.token_value else "it ends too early"
+            raise ExpressionSyntax(f"no JMESPath: {token}", exc.lex_position or 0, _hint(text)) from exc
+        except (JMESPathError, ValueError, RecursionError) as exc:
+            raise ExpressionSyntax("no JMESPath that can be read: too deep, or a number too long") from exc
+
+
+def _hint(text: str) -> str | None:
+    if text.startswith("{") and text.endswith("}"):
+        return f"no braces here: write {text[1:-1].strip()}"
+    if any(sign in text for sign in ("+", " - ", " / ", " % ")):
+        return "arithmetic is add(a, b), sub(a, b), mul(a, b), div(a, b), mod(a, b)"
+    return None
+
+
+def _filled(value: Any, values: list[str]) -> Any:
+    """The tree with each numbered mark replaced by its text; a new one, since jmespath keeps the trees that it has parsed."""
+    if isinstance(value, str):
+        return _MARKED.sub(lambda found: values[int(found[1])], value)
+    if isinstance(value, dict):
+        return {_filled(key, values): _filled(entry, values) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(entry, values) for entry in value]
+    return value
+
+
+def _check(node: Node, text: str) -> None:
+    """Whatever would fail on every request: functions, their arguments, `&` where none is taken, numbers that are no JSON."""
+    if node["type"] == "function_expression":
+        _check_function(node, text)
+    elif node["type"] == "literal":
+        if not all(is_in_range(leaf) for leaf in _leaves(node["value"])):
+            raise ExpressionSyntax("a literal that is no JSON: numbers end where float64 does", max(text.find("`"), 0))
+    elif node["type"] == "slice":
+        if node["children"][2] == 0:
+            raise ExpressionSyntax("a slice cannot step by 0", text.find("["))
+    elif any(child["type"] == "expref" for child in _children(node)):
+        raise ExpressionSyntax("'&' is only for an argument that takes an expression", text.find("&"))
+
+
+def _check_function(node: Node, text: str) -> None:
+    name, given = node["value"], node["children"]
+    found = re.search(rf"\b{re.escape(name)}\s*\(", text)
+    offset = found.start() if found else 0
+    if (takes := arity(name)) is None:
+        close = difflib.get_close_matches(name, CatalogFunctions.FUNCTION_TABLE, 1)
+        raise ExpressionSyntax(f"no function '{name}'", offset, f"did you mean '{close[0]}'?" if close else None)
+    least, most = takes
+    if len(given) < least or (most is not None and len(given) > most):
+        wanted = f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
+        raise ExpressionSyntax(f"{name}() takes {wanted} argument{'' if wanted == '1' else 's'}, not {len(given)}", offset)
+    for position, argument in enumerate(given):
+        if (argument["type"] == "expref") is not takes_expression(name, position):
+            wanted = "an expression (&key)" if takes_expression(name, position) else "a value, no expression"
+            raise ExpressionSyntax(f"{name}() takes {wanted} as argument {position + 1}", offset)
+
+
+def _children(node: Node) -> list[Node]:
+    return [child for child in node["children"] if isinstance(child, dict)]
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in _children(node):
+        yield from _nodes(child)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(entry)
+    else:
+        yield value

@@ -1,0 +1,61 @@
+"""JSON values as expressions see them: truth, equality, and how a value is written into a text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+
+from app.core.errors import ExpressionFailed
+
+_FLOAT64_BITS = 1024
+"""An integer of more bits is beyond float64 (IEEE 754: the largest is just under 2 to the 1024th)."""
+
+
+def is_true(value: Any) -> bool:
+    """JMESPath's truth: false, null, and empty text, list and object are falsy; 0 is not."""
+    return not (value is None or value is False or value == "" or value == [] or value == {})
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Equality of JSON values; true is not 1."""
+    return bool(left == right) and (left is True or left is False) == (right is True or right is False)
+
+
+def identity(value: Any) -> Any:
+    """Something hashable that is equal for equal JSON values, at any depth; true is not 1, a list is no object."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, list):
+        return ("array", *map(identity, value))
+    if isinstance(value, dict):
+        return ("object", frozenset((key, identity(entry)) for key, entry in value.items()))
+    return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a JSON number, which a boolean is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_in_range(value: Any) -> bool:
+    """Whether a number is within float64's range; what is no number is."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or value.bit_length() <= _FLOAT64_BITS
+
+
+def written(value: Any) -> str:
+    """A value in a text: `true`, `3`, `3.5`, null as nothing; ExpressionFailed for an object or list."""
+    if type(value) is str:
+        return value
+    if value is None:
+        return ""
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return orjson.dumps(value).decode()
+    raise ExpressionFailed(f"{'a list' if isinstance(value, list) else 'an object'} cannot be written into a text")
