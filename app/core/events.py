@@ -9,7 +9,10 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """One request to an upstream is over. `seconds` from asking for a connection; `failure` is None or its type."""
+    """One request to an upstream is over. `seconds` from asking for a connection; `failure` is None, its type, or `cancelled`.
+
+    `connect_seconds` (DNS and TCP) and `tls_seconds` are 0.0 on a connection that was there; `first_byte_seconds` count from writing.
+    """
 
     upstream: str
     call: str
@@ -18,6 +21,9 @@ class AttemptEnded:
     status: int | None
     sent_bytes: int = 0
     received_bytes: int = 0
+    connect_seconds: float = 0.0
+    tls_seconds: float = 0.0
+    first_byte_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

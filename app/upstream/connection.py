@@ -1,0 +1,340 @@
+"""One socket to an upstream and the one exchange on it: framing (RFC 9112), limits, and what ends a connection.
+
+An exchange ends in exactly one way: its answer is whole (`end`), or it `failed`. The connection then hands itself back to
+its pool, in the same step, so that no caller can lose one by being cancelled; it is reused only after a whole answer
+without a byte too many, with nothing of the request left to send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import ssl
+from typing import Any, Protocol, cast
+
+import httptools
+
+from app.core.errors import CallFailure, ConnectFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge
+from app.upstream.answer import Fields, Timing
+
+MAX_FIELDS = 100
+MAX_HEAD = 32 * 1024
+MAX_INTERIM = 10
+"""Answers of the 1xx kind before the final one; Envoy and browsers need none, early hints come once or twice."""
+MAX_FRAMING = 64 * 1024
+"""Bytes of chunk extensions and trailers in a row, without a byte of body between them."""
+UNAWAITED_SECONDS = 1.0
+"""How long the rest of an answer may take that nobody waits for."""
+
+_NOTED = frozenset((b"content-length", b"content-encoding", b"transfer-encoding"))
+_BODILESS = frozenset((204, 304))
+
+
+class Unanswered(ConnectFailed):
+    """The connection ended before the first byte of an answer."""
+
+
+class Exchange(Protocol):
+    """What a connection tells about an answer. `head` and `body` may raise a `CallFailure`: then the connection is closed."""
+
+    is_bodiless: bool
+    timing: Timing
+
+    def head(self, status: int, fields: Fields, noted: dict[bytes, list[bytes]]) -> bool:
+        """The final status and the header fields; `noted` are the values of those that frame and code the body.
+
+        False where nobody waits for the rest: then it must come soon, or the connection is closed.
+        """
+
+    def body(self, data: bytes) -> None:
+        """A piece of the body, without its framing."""
+
+    def end(self) -> None:
+        """The answer is whole. May raise too."""
+
+    def failed(self, failure: CallFailure) -> None:
+        """There will be no whole answer."""
+
+
+class Owner(Protocol):
+    """Who gets a connection back."""
+
+    def released(self, connection: Connection) -> None:
+        """Its exchange has ended well and another may follow."""
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone; told once."""
+
+
+class Connection(asyncio.Protocol):
+    """A keep-alive connection; `retires` is the moment (loop's clock) after which it is not used again."""
+
+    __slots__ = (
+        "_deadline", "_exchange", "_fed", "_fires", "_has_head", "_has_length", "_headers", "_interim", "_is_awaited", "_is_complete",
+        "_is_dirty", "_keep", "_loop", "_noted", "_owner", "_parser", "_poll", "_resumed", "_started", "_timer", "_timing", "_transport",
+        "idle_since", "is_closed", "is_sent", "retires",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._owner: Owner | None = None
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._parser: Any = None
+        self._exchange: Exchange | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._fires = 0.0
+        self._resumed: asyncio.Future[None] | None = None
+        self._timing: Timing | None = None
+        self.retires = float("inf")
+        self.is_closed = False
+        self.idle_since = 0.0
+
+    # --- what its pool and its exchange ask of it
+
+    def adopt(self, owner: Owner, timing: Timing, retires: float) -> None:
+        """From now on `owner` is told what becomes of it; `timing` is what making it took, told with its first answer."""
+        self._owner = owner
+        self._timing = timing
+        self.retires = retires
+
+    def begin(self, exchange: Exchange, data: bytes, deadline: float, *, is_whole: bool = True) -> None:
+        """Writes a request, or its beginning, and expects the answer before `deadline`; then the exchange fails with `TimedOut`."""
+        self._exchange = exchange
+        self._headers: Fields = []
+        self._noted: dict[bytes, list[bytes]] = {}
+        self._interim = self._fed = 0
+        self._has_head = self._has_length = self._is_complete = self._is_dirty = self._keep = False
+        self._is_awaited = True
+        self._started = self._loop.time()
+        self.is_sent = is_whole
+        exchange.timing = self._timing or Timing()
+        self._timing = None
+        if self._parser is None:
+            self._parser = httptools.HttpResponseParser(self)
+        self.expect_by(deadline)
+        self._transport.write(data)
+
+    def expect_by(self, deadline: float) -> None:
+        """Moves the deadline of the exchange. One timer serves all exchanges of a connection: it is set anew only when it fires too late."""
+        self._deadline = deadline
+        if self._timer is not None:
+            if self._fires <= deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline != float("inf"):
+            self._fires = deadline
+            self._timer = self._loop.call_at(deadline, self._on_time)
+
+    def abandon(self, exchange: Exchange) -> None:
+        """Nobody waits for this exchange any more: if it still runs, the connection is closed, for what comes is another's answer."""
+        if self._exchange is exchange:
+            self._exchange = None
+            self.close()
+
+    def is_usable(self, now: float) -> bool:
+        """Whether another request may be written: young, open, and without a byte or an end that nobody asked for waiting in the socket."""
+        return not (self.is_closed or now >= self.retires or self._transport.is_closing() or self._poll.poll(0))
+
+    def close(self) -> None:
+        """Ends the connection at once; an exchange on it is the caller's to inform."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._parser = None
+        self.resume_writing()
+        self._transport.abort()
+        if self._owner is not None:
+            self._owner.closed(self)
+
+    def shut_down(self) -> None:
+        """Ends the connection, and fails the exchange on it."""
+        exchange, self._exchange = self._exchange, None
+        self.close()
+        if exchange is not None:
+            exchange.failed(ConnectFailed("shutting down"))
+
+    def pause(self) -> None:
+        """Stops reading: the reader of a stream is slower than the upstream."""
+        if not self.is_closed:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Goes on reading."""
+        if not self.is_closed:
+            self._transport.resume_reading()
+
+    async def write(self, data: bytes) -> None:
+        """Writes more of the request and waits until the socket takes more."""
+        if self.is_closed:
+            raise Unanswered
+        self._transport.write(data)
+        if self._resumed is not None:
+            await asyncio.shield(self._resumed)
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None:
+            self.close()  # nobody asked for these bytes
+            return
+        if not self._fed:
+            self._exchange.timing.first_byte = self._loop.time() - self._started
+        self._fed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as exc:
+            cause = exc.__context__
+            self._fail(cause if isinstance(cause, CallFailure) else _unexpected(cause))
+            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self._is_complete:
+                self._fail(ProtocolFailed())
+                return
+            self._is_dirty = True  # what follows a whole answer is no answer
+        if self._is_complete:
+            self._finish()
+        elif self._fed > (MAX_FRAMING if self._has_head else MAX_HEAD):
+            self._fail(TooLarge())
+        elif not self._is_awaited:
+            self._is_awaited = True
+            self.expect_by(min(self._deadline, self._loop.time() + UNAWAITED_SECONDS))
+
+    def eof_received(self) -> bool:
+        self._ended(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended(exc)
+
+    def pause_writing(self) -> None:
+        if self._resumed is None:
+            self._resumed = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._resumed is not None:
+            if not self._resumed.done():
+                self._resumed.set_result(None)
+            self._resumed = None
+
+    # --- httptools; a failure raised here comes out of feed_data
+
+    def on_message_begin(self) -> None:
+        if self._is_complete:
+            self._is_dirty = True
+            raise ProtocolFailed  # stops the parser: a second answer is never looked at
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers = self._headers
+        if len(headers) >= MAX_FIELDS:
+            raise TooLarge
+        name = name.lower()
+        headers.append((name, value.rstrip(b" \t")))
+        if name in _NOTED:
+            self._noted.setdefault(name, []).append(headers[-1][1])
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        status = parser.get_status_code()
+        if status < 200:
+            self._on_interim(status)
+            return
+        if parser.get_http_version() not in ("1.1", "1.0"):
+            raise ProtocolFailed
+        noted, fields = self._noted, self._headers
+        self._has_head = True
+        self._headers, self._noted = [], {}  # trailers are counted and dropped
+        codings = noted.get(b"transfer-encoding")
+        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
+            raise ProtocolFailed
+        if self._fed > MAX_HEAD and sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD:
+            raise TooLarge
+        exchange = cast(Exchange, self._exchange)
+        self._has_length = b"content-length" in noted or codings is not None or status in _BODILESS
+        self._fed = 1
+        if exchange.is_bodiless:
+            self._is_complete = True
+            self._keep = codings is None and parser.should_keep_alive()
+        self._is_awaited = exchange.head(status, fields, noted)
+
+    def on_body(self, data: bytes) -> None:
+        if self._is_complete:
+            self._is_dirty = True
+            return
+        self._fed = 1
+        cast(Exchange, self._exchange).body(data)
+
+    def on_message_complete(self) -> None:
+        if self._has_head and not self._is_complete:
+            self._is_complete = True
+            self._keep = self._parser.should_keep_alive()
+
+    # --- ends
+
+    def _on_interim(self, status: int) -> None:
+        self._interim += 1
+        self._headers, self._noted, self._fed = [], {}, 1
+        if status == 101 or self._interim > MAX_INTERIM:
+            raise ProtocolFailed
+
+    def _finish(self) -> None:
+        """The answer is whole: tells the exchange, and gives the connection back or closes it."""
+        exchange = cast(Exchange, self._exchange)
+        self._exchange = None
+        if exchange.is_bodiless:
+            self._parser = None  # it still waits for a body
+        try:
+            exchange.end()
+        except CallFailure as failure:
+            exchange.failed(failure)
+        if self._keep and self.is_sent and not self._is_dirty and not self.is_closed and not self._transport.get_write_buffer_size():
+            cast(Owner, self._owner).released(self)
+        else:
+            self.close()
+
+    def _fail(self, failure: CallFailure) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self.close()
+            return
+        if self._is_complete:
+            self._is_dirty = True
+            self._finish()
+            return
+        self._exchange = None
+        self.close()
+        exchange.failed(failure)
+
+    def _ended(self, exc: Exception | None) -> None:
+        """The other side closed, or the connection broke."""
+        if self._exchange is None:
+            self.close()
+        elif not self._fed:
+            self._fail(TlsFailed() if isinstance(exc, ssl.SSLError) else Unanswered())
+        elif self._has_head and not self._has_length and exc is None:
+            self._is_complete = self._is_dirty = True  # a body that ends with its connection (RFC 9112 section 6.3, rule 8)
+            self._finish()
+        else:
+            self._fail(ProtocolFailed())
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._exchange is None:
+            return
+        if self._loop.time() + 0.001 < self._deadline:
+            self.expect_by(self._deadline)
+        else:
+            self._fail(TimedOut())
+
+
+def _unexpected(cause: BaseException | None) -> CallFailure:
+    """A fault of ours inside a callback must not pass for the upstream's."""
+    raise RuntimeError("a fault while reading an answer") from cause

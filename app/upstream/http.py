@@ -1,0 +1,211 @@
+"""Calls to an HTTP upstream: a call is written, sent, followed and read; what can go wrong is a `CallFailure` and nothing else."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterable
+from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
+
+import httpx
+
+from app.catalog.schema import Upstream
+from app.core.call import Call
+from app.core.data import NULL, Data
+from app.core.errors import CallFailure, StatusFailed, TimedOut
+from app.core.events import AttemptEnded
+from app.core.reply import Reply
+from app.core.runtime import Runtime
+from app.upstream.answer import NO_TIME, Answer, Fields, Streamed, field
+from app.upstream.decode import decode, decode_off_loop
+from app.upstream.foreign import open_httpx
+from app.upstream.graphql import graphql_data
+from app.upstream.head import HOP_BY_HOP, IDEMPOTENT
+from app.upstream.origin import Origin
+from app.upstream.redirect import STATUSES, Hop, hop
+from app.upstream.site import Site
+from app.upstream.tls import context
+
+OFF_LOOP = 64 * 1024
+"""Bodies over this size that are no JSON are decoded on a thread: XML of that size takes longer than a loop should stand still."""
+_HOP_BY_HOP = frozenset(name.encode() for name in HOP_BY_HOP)
+
+
+class HttpUpstream:
+    """One HTTP upstream of a catalog. `send` is the innermost service of its calls' stacks."""
+
+    def __init__(self, name: str, spec: Upstream, client: httpx.AsyncClient, runtime: Runtime) -> None:
+        self.name = name
+        self._spec = spec
+        self._runtime = runtime
+        self._tls = context(spec.tls) if spec.tls else None
+        self._own_client = open_httpx(self._tls or context(), is_http2=find_spec("h2") is not None) if spec.transport == "httpx" else None
+        self._client = self._own_client or client
+        self._sites = {url: self._site(url, self._tls) for url in spec.origins}
+        self._first = self._sites[spec.origins[0]]
+        self._listed = frozenset(Origin.of(url) for url in spec.redirects.origins)
+        self._elsewhere: dict[Origin, Site] = {}
+
+    def _site(self, url: str, tls: ssl.SSLContext | None) -> Site:
+        return Site(url, self._client, tls=tls, connect_timeout=self._spec.connect_timeout)
+
+    # --- calls
+
+    async def send(self, call: Call) -> Reply:
+        """Makes one attempt, redirects included, and reads its answer, before `call.expires`."""
+        runtime, record = self._runtime, call.record
+        began = runtime.now()
+        expires = min(call.expires, call.deadline)
+        if expires <= began:
+            raise _not_begun()
+        record.attempts += 1
+        site = self._first if call.origin is None else self._sites[call.origin]
+        body = call.body
+        head = site.heads.write(call.method, call.target, call.headers, call.credentials, call.context, None if body is None else len(body))
+        answer: Answer | None = None
+        failure: str | None = "cancelled"
+        try:
+            answer = await site.wire().request(
+                head if body is None else head + body,
+                is_idempotent=call.method in IDEMPOTENT,
+                is_bodiless=call.method == "HEAD",
+                expires=expires,
+                limit=call.reading.max_body,
+            )
+            if answer.status in STATUSES and self._spec.redirects.max:
+                answer = await self._follow(call, site, answer, expires)
+            record.http_status = answer.status
+            reply = await self._reply(call, answer)
+            failure = None
+            return reply
+        except CallFailure as exc:
+            failure = exc.type
+            if answer is not None:
+                exc.http_status = answer.status
+            if exc.http_status is not None:
+                record.http_status = exc.http_status
+            raise
+        finally:
+            status, size, timing = (None, 0, NO_TIME) if answer is None else (answer.status, len(answer.body), answer.timing)
+            sent, seconds = len(head) + len(body or b""), runtime.now() - began
+            runtime.emit(AttemptEnded(self.name, call.name, seconds, failure, status, sent, size, timing.connect, timing.tls, timing.first_byte))
+
+    async def _reply(self, call: Call, answer: Answer) -> Reply:
+        """What an answer means for a call: data, null, or a failure."""
+        status, reading = answer.status, call.reading
+        if not 200 <= status < 300:
+            if status in reading.null_on:
+                return Reply(NULL, status, tuple(answer.fields))
+            raise StatusFailed(status, retry_after=retry_after(answer.fields, self._runtime.wall()))
+        body = answer.body
+        if not body or status in reading.null_on:
+            return Reply(NULL, status, tuple(answer.fields))
+        data = await self._decode(body, answer.fields, reading.decode)
+        return Reply(graphql_data(data) if reading.graphql else data, status, tuple(answer.fields))
+
+    async def _decode(self, body: bytes, fields: Fields, how: str) -> Data:
+        kind = field(fields, b"content-type")
+        text = None if kind is None else kind.decode("latin-1")
+        if len(body) > OFF_LOOP and not (how == "json" or (how == "auto" and (text is None or "json" in text))):
+            return await decode_off_loop(body, text, how)
+        return decode(body, text, how)
+
+    async def _follow(self, call: Call, site: Site, answer: Answer, expires: float) -> Answer:
+        """The answer at the end of a chain of redirects, or the first that is not to be followed."""
+        asked = Hop(site.origin, call.method, site.base + call.target, call.headers, call.body, is_home=True)
+        for _ in range(self._spec.redirects.max):
+            location = field(answer.fields, b"location")
+            following = hop(answer.status, location, asked, site.origin, self._listed)
+            if following is None:
+                break
+            asked = following
+            there = self._site_of(site, asked)
+            credentials = call.credentials if asked.is_home else ()
+            length = None if asked.body is None else len(asked.body)
+            head = there.bare_heads.write(asked.method, asked.target, asked.headers, credentials, call.context, length)
+            answer = await there.wire().request(
+                head + (asked.body or b""),
+                is_idempotent=asked.method in IDEMPOTENT,
+                is_bodiless=asked.method == "HEAD",
+                expires=expires,
+                limit=call.reading.max_body,
+            )
+        return answer
+
+    def _site_of(self, site: Site, asked: Hop) -> Site:
+        """Where a redirect leads: another origin gets the private CA, never the client's certificate."""
+        if asked.is_home:
+            return site
+        there = self._elsewhere.get(asked.origin)
+        if there is None:
+            tls = context(self._spec.tls, with_certificate=False) if self._spec.tls else None
+            there = self._elsewhere[asked.origin] = self._site(str(asked.origin), tls)
+        return there
+
+    # --- proxying
+
+    async def open_stream(self, call: Call, body: AsyncIterable[bytes] | None = None) -> Streamed:
+        """Sends a call whose body and answer pass through as they come; `call.expires` bounds the wait for the answer's head.
+
+        `call.headers` are passed on as they are, with a `content-length` for the body's length, else it goes in chunks.
+        Nothing is decoded, followed or read: status, fields (without hop-by-hop ones) and wire bytes are the upstream's.
+        """
+        site = self._first if call.origin is None else self._sites[call.origin]
+        expires, began = min(call.expires, call.deadline), self._runtime.now()
+        if expires <= began:
+            raise _not_begun()
+        call.record.attempts += 1
+        length = None if body is None else int(next((value for name, value in call.headers if name == "content-length"), "-1"))
+        head = site.raw_heads.write(call.method, call.target, call.headers, call.credentials, call.context, length)
+        failure: str | None = "cancelled"
+        try:
+            stream = await site.wire().stream(
+                head,
+                body,
+                is_chunked=length == -1,
+                is_idempotent=call.method in IDEMPOTENT,
+                is_bodiless=call.method == "HEAD",
+                expires=expires,
+            )
+            call.record.http_status, failure = stream.status, None
+        except CallFailure as exc:
+            failure = exc.type
+            raise
+        finally:
+            self._runtime.emit(AttemptEnded(self.name, call.name, self._runtime.now() - began, failure, call.record.http_status))
+        return Streamed(stream.status, _end_to_end(stream.fields), stream.__aiter__(), stream.aclose)
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        for site in (*self._sites.values(), *self._elsewhere.values()):
+            site.close()
+        if self._own_client is not None:
+            await self._own_client.aclose()
+
+    def __repr__(self) -> str:
+        return f"<HttpUpstream {self.name} {', '.join(repr(site) for site in self._sites.values())}>"
+
+
+def retry_after(fields: Fields, wall: float) -> float | None:
+    """Seconds to wait by Retry-After, of either form (RFC 9110 section 10.2.3); None where there is none that can be read."""
+    value = field(fields, b"retry-after")
+    if value is None:
+        return None
+    if value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - wall)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _end_to_end(fields: Fields) -> Fields:
+    """Fields without hop-by-hop ones, those that Connection names included (RFC 9110 section 7.6.1)."""
+    named = {name.strip().lower() for key, value in fields if key == b"connection" for name in value.split(b",")}
+    return [pair for pair in fields if pair[0] not in _HOP_BY_HOP and pair[0] not in named]
+
+
+def _not_begun() -> CallFailure:
+    failure = TimedOut(sent=False)
+    failure.blames_upstream = False
+    return failure

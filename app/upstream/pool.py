@@ -1,0 +1,236 @@
+"""The keep-alive connections to one origin: warmest first, bounded, with waiters in line.
+
+`count` is the number of connections and of those being made; every one of them is in use, idle, or promised to a waiter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterable
+
+from app.core.errors import CallFailure, ConnectFailed, TimedOut
+from app.upstream.answer import Answer
+from app.upstream.connection import Connection, Unanswered
+from app.upstream.dial import Dialer
+from app.upstream.gather import Gather
+from app.upstream.stream import Stream
+
+MAX_CONNECTIONS = 1024
+"""Per origin, as Envoy's; the `concurrency` policy is the bound that a catalog sets."""
+IDLE_SECONDS = 30.0
+"""Idle connections are closed after this. Upstreams mostly wait 60 s or more; those that wait less are noticed when they close."""
+MAX_AGE = 60.0
+"""A connection is used no longer than this, 20 % more or less, so that a change of DNS is followed."""
+
+
+class Pool:
+    """The connections of one upstream to one origin. Belongs to one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, limit: int = MAX_CONNECTIONS) -> None:
+        self._loop = loop
+        self._dialer = dialer
+        self._limit = limit
+        self._idle: dict[Connection, None] = {}  # in the order of their last use
+        self._busy: set[Connection] = set()
+        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self.count = 0
+
+    # --- exchanges
+
+    async def request(self, data: bytes, *, is_idempotent: bool, is_bodiless: bool, expires: float, limit: int) -> Answer:
+        """Sends a whole request and gives its whole answer, before `expires`, at most `limit` decoded bytes. Raises CallFailure."""
+        connection = self._take()
+        is_reused = connection is not None
+        if connection is None:
+            connection, is_reused = await self._acquire(expires)
+        try:
+            return await self._gather(connection, data, is_bodiless, expires, limit)
+        except Unanswered as failure:
+            if not is_reused or (failure.sent and not is_idempotent):
+                raise
+        connection, _ = await self._acquire(expires, is_fresh=True)
+        return await self._gather(connection, data, is_bodiless, expires, limit)
+
+    async def _gather(self, connection: Connection, data: bytes, is_bodiless: bool, expires: float, limit: int) -> Answer:
+        gather = Gather(self._loop.create_future(), limit, is_bodiless=is_bodiless)
+        connection.begin(gather, data, expires)
+        try:
+            return await gather.answer
+        except BaseException:
+            connection.abandon(gather)  # nothing to abandon where the exchange has ended by itself
+            raise
+
+    async def stream(
+        self,
+        head: bytes,
+        body: AsyncIterable[bytes] | None = None,
+        *,
+        is_chunked: bool,
+        is_idempotent: bool,
+        is_bodiless: bool,
+        expires: float,
+        read_timeout: float | None = None,
+    ) -> Stream:
+        """Sends a request and gives its answer as soon as its head is there, before `expires`. `aclose` what is returned.
+
+        A body is sent while the answer is read; one that has been begun is never sent again.
+        """
+        is_fresh = False
+        while True:
+            connection, is_reused = await self._acquire(expires, is_fresh=is_fresh)
+            stream = Stream(connection, is_bodiless=is_bodiless, read_timeout=read_timeout)
+            connection.begin(stream, head, expires, is_whole=body is None)
+            if body is not None:
+                stream.send(body, is_chunked=is_chunked)
+            try:
+                await stream.answered
+                return stream
+            except Unanswered:
+                await stream.aclose()
+                if not is_reused or is_fresh or body is not None or not is_idempotent:
+                    raise
+            except BaseException:
+                await stream.aclose()
+                raise
+            is_fresh = True
+
+    # --- connections
+
+    async def _acquire(self, expires: float, *, is_fresh: bool = False) -> tuple[Connection, bool]:
+        """A connection for one exchange, and whether it has been used before. `is_fresh` passes idle ones by."""
+        while True:
+            if self._is_closed:
+                raise ConnectFailed("shutting down", sent=False)
+            if expires <= self._loop.time():
+                raise TimedOut(sent=False)
+            if not is_fresh and (connection := self._take()) is not None:
+                return connection, True
+            if self.count < self._limit:
+                self.count += 1
+                return await self._dial(expires), False
+            handed = await self._wait(expires)
+            if handed is None:
+                return await self._dial(expires), False
+            if handed.is_usable(self._loop.time()):
+                return handed, True
+            handed.close()
+
+    def _take(self) -> Connection | None:
+        """The warmest idle connection that is still good."""
+        idle = self._idle
+        if not idle:
+            return None
+        now = self._loop.time()
+        while idle:
+            connection, _ = idle.popitem()
+            if connection.is_usable(now):
+                self._busy.add(connection)
+                return connection
+            connection.close()
+        return None
+
+    async def _wait(self, expires: float) -> Connection | None:
+        """Stands in line for a connection, or for the right to make one (None; then it is counted already)."""
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout_at(None if expires == float("inf") else expires):
+                return await waiter
+        except BaseException as exc:
+            self._give_back(waiter)
+            if isinstance(exc, TimeoutError):
+                raise _in_our_queue() from None
+            raise
+
+    def _give_back(self, waiter: asyncio.Future[Connection | None]) -> None:
+        """A waiter has left: what it was handed in that very moment goes to the next."""
+        if not waiter.done() or waiter.cancelled() or waiter.exception() is not None:
+            return
+        handed = waiter.result()
+        if handed is None:
+            self._free()
+        else:
+            self.released(handed)
+
+    async def _dial(self, expires: float) -> Connection:
+        """A new connection; `count` holds it already."""
+        try:
+            connection, timing = await self._dialer.dial(expires)
+        except BaseException:
+            self._free()
+            raise
+        if connection.is_closed or self._is_closed:
+            connection.close()
+            self._free()
+            raise Unanswered(sent=False)
+        connection.adopt(self, timing, self._loop.time() + MAX_AGE * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        self._busy.add(connection)
+        return connection
+
+    def _free(self) -> None:
+        """One connection fewer: the first who waits may make another."""
+        self.count -= 1
+        while self._waiters and self.count < self._limit:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                self.count += 1
+                waiter.set_result(None)
+                return
+
+    # --- what connections tell
+
+    def released(self, connection: Connection) -> None:
+        """Takes back a connection whose exchange has ended well: it goes to the first who waits, else it is idle."""
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self._busy.discard(connection)
+        connection.idle_since = self._loop.time()
+        self._idle[connection] = None
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)
+
+    def closed(self, connection: Connection) -> None:
+        """Forgets a connection that is gone."""
+        self._busy.discard(connection)
+        self._idle.pop(connection, None)
+        self._free()
+
+    def _sweep(self) -> None:
+        """Closes what has been idle for too long; the first has been so the longest."""
+        self._sweeper = None
+        now = self._loop.time()
+        for connection in list(self._idle):
+            ends = connection.idle_since + IDLE_SECONDS
+            if ends > now + 0.001:
+                self._sweeper = self._loop.call_at(ends, self._sweep)
+                return
+            connection.close()
+
+    def close(self) -> None:
+        """Closes every connection; exchanges that still run fail with ConnectFailed, and so does who comes later."""
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(ConnectFailed("shutting down", sent=False))
+        self._waiters.clear()
+        for connection in [*self._idle, *self._busy]:
+            connection.shut_down()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.count} connections, {len(self._idle)} idle, {len(self._waiters)} waiting>"
+
+
+def _in_our_queue() -> CallFailure:
+    """Time ran out before the upstream heard of the call: no fault of it."""
+    failure = TimedOut(sent=False)
+    failure.blames_upstream = False
+    return failure
