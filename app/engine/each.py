@@ -93,7 +93,7 @@ def _tally(requests: list[_Request], record: Record) -> None:
     statuses = [r.record.http_status for r in requests if r.failure is not None] or [r.record.http_status for r in reversed(requests)]
     record.http_status = next((s for s in statuses if s is not None), None)
     caches = {r.record.cache for r in requests} - {None}
-    record.cache = "miss" if "miss" in caches else next((c for c in ("stale", "coalesced", "hit") if c in caches), None)  # type: ignore[assignment]
+    record.cache = "miss" if "miss" in caches else next((c for c in ("stale", "coalesced", "hit") if c in caches), None)
     for r in requests:
         record.notes += r.record.notes
 

@@ -1,0 +1,120 @@
+"""The composition root: makes every part and puts them together; the only place that knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+from fastapi import FastAPI
+
+from app import __version__
+from app.api import asyncapi, docs, ops, problems, routes, ws
+from app.api.auth import Gate
+from app.api.cors import Cors
+from app.api.middleware import Surface
+from app.api.ws import Sockets
+from app.catalog.load import Loaded
+from app.core.runtime import Runtime
+from app.core.tasks import Tasks
+from app.engine.compile import Ship, compile_plans
+from app.engine.plan import Plan
+from app.live.hub import Hub
+from app.policies.stack import UpstreamState, open_state
+from app.policies.store import Store
+from app.settings import Settings
+from app.telemetry.logs import setup
+from app.telemetry.metrics import Metrics
+from app.telemetry.telemetry import Telemetry
+from app.upstream.client import open_client
+from app.upstream.credentials import credentials
+from app.upstream.registry import Upstreams
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything that runs: made in the lifespan, closed in reverse order."""
+
+    settings: Settings
+    loaded: Loaded
+    plans: Mapping[str, Plan]
+    runtime: Runtime
+    client: httpx.AsyncClient
+    upstreams: Upstreams
+    states: Mapping[str, UpstreamState]
+    telemetry: Telemetry
+    gate: Gate
+    hub: Hub
+    sockets: Sockets
+
+
+def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """The web service over a checked catalog. `transport` stands in for the network (tests)."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_service(settings, loaded, transport=transport) as service:
+            app.state.service, app.state.drain = service, service.sockets.drain
+            yield
+
+    catalog = loaded.catalog
+    app = FastAPI(
+        title=catalog.name, version=catalog.version, description=catalog.description or "", lifespan=lifespan,
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False,
+    )  # fmt: skip
+    app.state.draining = False
+
+    def service_of() -> Service:
+        service: Service = app.state.service
+        return service
+
+    routes.add_endpoints(app, catalog, service_of)
+    ops.add_ops(app, service_of)
+    docs.add_docs(app, catalog, service_of)
+    asyncapi.add_asyncapi(app, catalog)
+    ws.add_socket(app, service_of)
+    problems.add_handlers(app)
+    if catalog.cors is not None:
+        app.add_middleware(Cors, spec=catalog.cors)
+    app.add_middleware(Surface, service_of=service_of)
+    return app
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Service]:
+    """The whole service without its web surface: what `merganser call` runs on, and the lifespan of `create_app`."""
+    catalog, folder = loaded.catalog, loaded.folder
+    async with AsyncExitStack() as stack:
+        telemetry = _telemetry(settings)
+        await stack.enter_async_context(telemetry.running())
+        tasks = Tasks(telemetry.fault)
+        runtime = Runtime(tasks, asyncio.get_running_loop().time, telemetry.emit)
+        client = await stack.enter_async_context(open_client(transport))
+        upstreams = await Upstreams.open(catalog, folder, client, runtime)
+        stack.push_async_callback(upstreams.aclose)
+        stack.push_async_callback(tasks.aclose)
+        store = Store(settings.cache_size)
+        states = {name: open_state(name, spec, runtime, store) for name, spec in catalog.upstreams.items()}
+        ships = {
+            name: Ship(spec, upstreams.terminal(name), states[name], credentials(spec, client, runtime)) for name, spec in catalog.upstreams.items()
+        }
+        plans = compile_plans(catalog, ships, runtime)
+        gate = Gate(catalog, folder, client, runtime)
+        hub = Hub(runtime)
+        telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, hub))
+        sockets = Sockets(catalog, plans, hub, gate, runtime, settings.trusted_proxies)
+        yield Service(settings, loaded, plans, runtime, client, upstreams, states, telemetry, gate, hub, sockets)
+
+
+def _telemetry(settings: Settings) -> Telemetry:
+    logs = setup(settings.log_level, settings.log_format, debug=settings.debug)
+    return Telemetry(Metrics(settings.metrics_dir), logs)
+
+
+def _sample(metrics: Metrics, states: Mapping[str, UpstreamState], hub: Hub) -> None:
+    """Sets the gauges that are asked for, not counted."""
+    for name, state in states.items():
+        metrics.upstream(name, state.snapshot())
+    metrics.live(hub.snapshot())
