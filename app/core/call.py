@@ -19,12 +19,26 @@ class Record:
     """What happened to one call of one answer: written by the stack, read when the call has settled.
 
     `attempts` counts requests begun; `http_status` is that of the last upstream answer; `notes` are short lines for `?explain`.
+    `tried` are the upstream's urls asked so far, so that a retry goes to another.
     """
 
     attempts: int = 0
     cache: Cached | None = None
     http_status: int | None = None
     notes: list[str] = field(default_factory=list)
+    tried: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Flight:
+    """A request that several callers may share: it outlives each of them, and ends with the last.
+
+    `until` is the latest deadline of those who joined. `is_cut` turns true when the last of them has run out of time: the
+    cancellation that follows is then a timeout of the upstream, not a client that left.
+    """
+
+    until: float
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,8 @@ class Call:
     by the transport. `deadline` and `expires` are moments of the loop's clock: when the caller's answer must be there, and
     when this attempt is given up. Every wait below the timeout policy ends at `expires` with `TimedOut`, by itself: no
     layer sets a timer for another. Python upstreams have `args`. `origin` is one of the upstream's `urls`, None for the
-    first. `credentials` are our own for the upstream, added after every other header.
+    first. `credentials` are our own for the upstream, added after every other header. In a `flight` the deadline is
+    infinite, since callers who join may have later ones: the flight is cut when the last has run out of time.
     """
 
     name: str
@@ -63,6 +78,12 @@ class Call:
     expires: float = float("inf")
     origin: str | None = None
     credentials: Headers = ()
+    flight: Flight | None = None
+
+    @property
+    def until(self) -> float:
+        """When nobody waits for the answer any more; what would begin after it is not begun."""
+        return self.deadline if self.flight is None else self.flight.until
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -74,23 +95,27 @@ class Call:
         self,
         *,
         target: str | None = None,
+        headers: Headers | None = None,
         deadline: float | None = None,
         expires: float | None = None,
         origin: str | None = None,
         credentials: Headers | None = None,
         record: Record | None = None,
+        flight: Flight | None = None,
     ) -> Call:
         """This call with something else about it."""
         return Call(
             self.name, self.upstream, self.method,
             self.target if target is None else target,
-            self.headers, self.body, self.args,
+            self.headers if headers is None else headers,
+            self.body, self.args,
             self.deadline if deadline is None else deadline,
             self.reading, self.context,
             self.record if record is None else record,
             self.expires if expires is None else expires,
             self.origin if origin is None else origin,
             self.credentials if credentials is None else credentials,
+            self.flight if flight is None else flight,
         )  # fmt: skip
 
 
