@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -19,7 +20,8 @@ class Record:
     """What happened to one call of one answer: written by the stack, read when the call has settled.
 
     `attempts` counts requests begun; `http_status` is that of the last upstream answer; `notes` are short lines for `?explain`.
-    `tried` are the upstream's urls asked so far, so that a retry goes to another.
+    `tried` are the upstream's urls asked so far, so that a retry goes to another. `lingers` is the work that a Python
+    upstream could not stop when its caller was released: the slot that it holds is free when this is done.
     """
 
     attempts: int = 0
@@ -27,6 +29,7 @@ class Record:
     http_status: int | None = None
     notes: list[str] = field(default_factory=list)
     tried: tuple[str, ...] = ()
+    lingers: Future[Any] | None = None
 
 
 @dataclass(slots=True)
