@@ -55,7 +55,7 @@ class Watchdog:
         self._thread.join(1.0)
 
     def _run(self) -> None:
-        told = 0.0
+        told: float | None = None
         while not self._stop.wait(self._patience / 4):
             last = self._last
             late = self._clock() - last - INTERVAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
@@ -103,11 +103,11 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # strftime is slower
 
 
-def _timestamp(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _timestamp(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {"timestamp": _now(), **fields}
 
 
-def _plain(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _plain(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Leaves out what structlog keeps of a foreign record, and says which logger spoke."""
     record = fields.pop("_record", None)
     fields.pop("_from_structlog", None)
@@ -116,6 +116,6 @@ def _plain(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]
     return fields
 
 
-def _json(_logger: Any, _method: str, fields: dict[str, Any]) -> str:
+def _json(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> str:
     first = {key: fields.pop(key, None) for key in ("timestamp", "level", "event")}
     return orjson.dumps({**first, **fields}, default=str).decode()

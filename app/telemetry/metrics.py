@@ -11,7 +11,7 @@ import copy
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
@@ -25,6 +25,7 @@ from app.telemetry.sharing import SharedFolder
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Bucket bounds of what takes time."""
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+S = TypeVar("S", Counter, Gauge, Histogram)
 BREAKER = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -102,13 +103,13 @@ class Metrics:
     def _counter(self, name: str, help: str, *labels: str) -> Counter:
         return self._add(Counter(name, help, *labels))
 
-    def _gauge(self, name: str, help: str, *labels: str, across: Any = "sum") -> Gauge:
+    def _gauge(self, name: str, help: str, *labels: str, across: Literal["sum", "max"] = "sum") -> Gauge:
         return self._add(Gauge(name, help, *labels, across=across))
 
     def _histogram(self, name: str, help: str, *labels: str) -> Histogram:
         return self._add(Histogram(name, help, *labels, bounds=SECONDS))
 
-    def _add(self, series: Any) -> Any:
+    def _add(self, series: S) -> S:
         self._series[series.name] = series
         return series
 

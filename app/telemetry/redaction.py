@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import MutableMapping
 from typing import Any
 
 HIDDEN = "[redacted]"
-_NAMES = r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret|password|passwd|secret|token"
+_NAMES = (
+    "authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[_-]?key|access[_-]?token|refresh[_-]?token|client[_-]?secret"
+    "|password|passwd|secret|token"
+)
 _NAME = re.compile(rf"(?i)^(?:{_NAMES})$")
 _PATTERNS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {HIDDEN}"),
@@ -24,7 +28,7 @@ def redacted(text: str) -> str:
     return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", text)
 
 
-def redact_fields(_logger: Any, _method: str, fields: dict[str, Any]) -> dict[str, Any]:
+def redact_fields(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: every text is cleaned, values of fields with a telling name are hidden."""
     for key, value in fields.items():
         if _NAME.match(key):
