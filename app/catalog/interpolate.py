@@ -1,7 +1,7 @@
 """`${VAR}`, `${VAR:-default}`, `${file:PATH}` and the literal `$${` in a catalog's values.
 
-What is substituted stays data wherever it lands: in a template its braces are doubled, in a literal of an expression its
-quotes are escaped, and anywhere else inside an expression it is refused. So no secret is ever read as an expression.
+What is substituted stays data wherever it lands: where expressions may stand it is marked (`app/expressions/marks.py`),
+and their parsers take it literally or refuse it. So no secret is ever read as an expression, nor shown in a message.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.catalog.faults import Faults, Place
-from app.catalog.nodes import Items, Leaf, Node, Pieces, Substituted, Table
+from app.catalog.nodes import Items, Node, Pieces, Substituted, Table
 from app.catalog.yaml_nodes import Spoilt
+from app.expressions.marks import is_marked, mark, plain
 
 MAX_FILE = 1024 * 1024
 _STEP = re.compile(r"\$\$\{(?:[^{}]*\})?|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_INSIDE = "what is substituted is never read as an expression: put it between '...' inside of one"
 
 
 def interpolator(environ: Mapping[str, str], folder: Path, faults: Faults) -> Callable[[str, Place], Pieces | None]:
@@ -26,11 +26,11 @@ def interpolator(environ: Mapping[str, str], folder: Path, faults: Faults) -> Ca
 
     def pieces_of(text: str, place: Place) -> Pieces | None:
         if "${" not in text:
-            return None
+            return (plain(text),) if is_marked(text) else None
         found: list[str | Substituted] = []
         at, is_good = 0, True
         while step := _STEP.search(text, at):
-            found.append(text[at : step.start()])
+            found.append(plain(text[at : step.start()]))
             if step[0].startswith("$$"):
                 found.append(Substituted(step[0][1:], "$${"))
                 at = step.end()
@@ -50,7 +50,7 @@ def interpolator(environ: Mapping[str, str], folder: Path, faults: Faults) -> Ca
         if not is_good:
             faults.spoilt.add(place)
             raise Spoilt
-        return (*found, text[at:])
+        return (*found, plain(text[at:]))
 
     return pieces_of
 
@@ -87,77 +87,15 @@ def _file(name: str, folder: Path) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
-# --- what was substituted, by where it lands
+# --- what was substituted, where expressions may stand
 
 
-def as_template(pieces: Pieces) -> str:
-    """The text of a template in which what was substituted is literal. ValueError where it stands inside an expression."""
-    text, depth, quote = "", 0, ""
-    for piece in pieces:
-        if isinstance(piece, Substituted):
-            text += _literal(piece.text, quote) if depth else piece.text.replace("{", "{{").replace("}", "}}")
-            continue
-        text += piece
-        depth, quote = _walk(piece, depth, quote)
-    return text
-
-
-def as_expression(pieces: Pieces) -> str:
-    """A bare expression in which what was substituted stands in literals only. ValueError where it does not."""
-    text, quote = "", ""
-    for piece in pieces:
-        text += _literal(piece.text, quote) if isinstance(piece, Substituted) else piece
-        if not isinstance(piece, Substituted):
-            _, quote = _walk(piece, 1, quote)
-    return text
-
-
-def _literal(text: str, quote: str) -> str:
-    """The text inside a raw string ('...') or a JSON literal (`...`) of JMESPath, which it cannot end."""
-    if quote == "'" and "\\" not in text:
-        return text.replace("'", "\\'")
-    if quote == "`" and "\\" not in text:
-        return text.replace("`", "\\`")
-    raise ValueError(_INSIDE)
-
-
-def _walk(text: str, depth: int, quote: str) -> tuple[int, str]:
-    """How deep in braces, and in which quotes, one is after a piece of a template."""
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if depth == 0:
-            if text[at : at + 2] in ("{{", "}}"):
-                at += 1
-            elif char == "{":
-                depth = 1
-        elif quote:
-            if char == "\\":
-                at += 1
-            elif char == quote:
-                quote = ""
-        elif char in "'\"`":
-            quote = char
-        elif char in "{}":
-            depth += 1 if char == "{" else -1
-        at += 1
-    return depth, quote
-
-
-def settled(node: Node, faults: Faults, text_of: Callable[[Pieces], str]) -> Node:
-    """The tree with every substituted text written as its place wants it: `as_template` or `as_expression`."""
+def marked(node: Node) -> Node:
+    """The tree with what was substituted in its texts marked, so that the parsers of expressions take it literally."""
     if isinstance(node, Items):
-        return replace(node, items=tuple(settled(item, faults, text_of) for item in node.items))
+        return replace(node, items=tuple(marked(item) for item in node.items))
     if isinstance(node, Table):
-        return replace(node, entries={k: replace(e, node=settled(e.node, faults, text_of)) for k, e in node.entries.items()})
-    return _settled_leaf(node, faults, text_of)
-
-
-def _settled_leaf(leaf: Leaf, faults: Faults, text_of: Callable[[Pieces], str]) -> Leaf:
-    if leaf.pieces is None or not isinstance(leaf.value, str):
-        return leaf
-    try:
-        return replace(leaf, value=text_of(leaf.pieces))
-    except ValueError as reason:
-        faults.spoil(leaf.place, f"{leaf.shown}: {reason}")
-        return leaf
+        return replace(node, entries={key: replace(entry, node=marked(entry.node)) for key, entry in node.entries.items()})
+    if node.pieces is None or not isinstance(node.value, str):
+        return node
+    return replace(node, value="".join(mark(piece.text) if isinstance(piece, Substituted) else piece for piece in node.pieces))

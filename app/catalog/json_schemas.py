@@ -127,7 +127,11 @@ class _Bundle:
         if not isinstance(schema, dict):
             return schema
         reference = schema.get("$ref")
-        rest = {key: one if key in ("enum", "const", "default", "examples") else self._walk(one, file, path) for key, one in schema.items() if key != "$ref"}
+        rest = {
+            key: one if key in ("enum", "const", "default", "examples") else self._walk(one, file, path)
+            for key, one in schema.items()
+            if key != "$ref"
+        }
         if not isinstance(reference, str) or (not file and reference.startswith("#")):
             return {**rest, "$ref": reference} if "$ref" in schema else rest
         followed = self._target(_split(reference, file), path)
@@ -163,7 +167,7 @@ def problem(schema: Any) -> tuple[list[str | int], str] | None:
         return ["$schema"], "`$schema` names no draft of json-schema.org (2020-12, 2019-09, 07, 06, 04)"
     try:
         jsonschema_rs.meta.validate(schema)
-        jsonschema_rs.validator_for(schema, retriever=_refuse)
+        jsonschema_rs.validator_for(schema, offline=True)
     except jsonschema_rs.ValidationError as error:
         return list(error.instance_path), error.message
     except jsonschema_rs.ReferencingError as error:
@@ -171,10 +175,6 @@ def problem(schema: Any) -> tuple[list[str | int], str] | None:
     except (ValueError, TypeError, RecursionError) as error:
         return [], str(error)
     return None
-
-
-def _refuse(uri: str) -> Any:
-    raise ValueError(f"'{uri}' is not read: schemas come from files beside the catalog")
 
 
 def _is_substituted(node: Node) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.catalog.check import checked
 from app.catalog.faults import CatalogUnreadable, Fault, Faults
 from app.catalog.include import MAX_FILE, Source, decoded, with_included
 from app.catalog.interpolate import interpolator
@@ -66,4 +67,5 @@ def _catalog(raw: bytes, source: Source, environ: Mapping[str, str], faults: Fau
     root = with_included(root, source, faults, interpolate)
     whole = resolved(root, source.folder, faults)
     catalog: Catalog | None = validated(whole, Catalog, faults)
+    checked(whole, source.folder, faults)
     return catalog

@@ -38,7 +38,7 @@ def _each(node: Table, key: str, change: Callable[[Table], Table]) -> Table:
 
 
 def _upstream(own: Table, inherited: Table | None, folder: Path, faults: Faults) -> Table:
-    node = places.settle_upstream(defaults.upstream(own, inherited), faults)
+    node = places.marked_upstream(defaults.upstream(own, inherited))
     tls = table(node, "tls")
     if tls is not None:
         files = {key: _file(tls.entries[key], folder, faults) for key in _FILES_OF_TLS if text(tls, key) is not None}
@@ -70,7 +70,7 @@ def _file(entry: Entry, folder: Path, faults: Faults) -> Entry:
 
 
 def _endpoint(own: Table, inherited: Table | None, upstreams: Table | None, shapes: Shapes, faults: Faults) -> Table:
-    node = places.settle_endpoint(defaults.endpoint(own, inherited), faults)
+    node = places.marked_endpoint(defaults.endpoint(own, inherited))
     node = _with_path_params(node)
     body = table(node, "body")
     if body is not None and "schema" in body.entries:
@@ -80,8 +80,7 @@ def _endpoint(own: Table, inherited: Table | None, upstreams: Table | None, shap
 
 
 def _call(own: Table, endpoint: Table, upstreams: Table | None, shapes: Shapes, faults: Faults) -> Table:
-    node = defaults.call(own, table(upstreams, text(own, "upstream") or ""), endpoint)
-    node = places.settle_call(node, faults)
+    node = places.marked_call(defaults.call(own, table(upstreams, text(own, "upstream") or ""), endpoint))
     if "schema" in node.entries:
         node = node.with_entries({"schema": checked("schema", node.entries["schema"], shapes, faults)})
     return node
@@ -122,6 +121,8 @@ def _path_param(listed: Entry | None, at: Place) -> Entry:
     if not isinstance(listed.node, Table):
         return listed
     missing: dict[str, Entry | None] = {
-        key: Entry(listed.node.place, planted(value, listed.node.place)) for key, value in (("in", "path"), ("required", True)) if key not in listed.node.entries
+        key: Entry(listed.node.place, planted(value, listed.node.place))
+        for key, value in (("in", "path"), ("required", True))
+        if key not in listed.node.entries
     }
     return replace(listed, node=listed.node.with_entries(missing)) if missing else listed

@@ -13,9 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from app.catalog import units
 
-Duration = Annotated[
-    float, BeforeValidator(units.seconds), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["250ms", "2s"]})
-]
+_DURATION = WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["250ms", "2s"]})
+Duration = Annotated[float, BeforeValidator(units.seconds), _DURATION]
+Timeout = Annotated[float, BeforeValidator(units.positive_seconds), _DURATION]
+"""A duration above 0."""
+Interval = Annotated[float, BeforeValidator(units.interval), _DURATION]
+"""A duration of 100 ms or more."""
 Size = Annotated[
     int,
     BeforeValidator(units.size),
@@ -39,8 +42,6 @@ Expression = Annotated[str, Field(min_length=1)]
 """A bare JMESPath expression, without braces."""
 Template = str
 """A text that may hold `{expressions}`."""
-Secret = Annotated[str, Field(repr=False)]
-"""A text that no `repr` shows."""
 Scalar = Template | bool | int | float | None
 Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -77,8 +78,8 @@ class Breaker(Model):
 
     failures: Share = 0.5
     minimum: Positive = 20
-    window: Duration = 10.0
-    open: Duration = 5.0
+    window: Timeout = 10.0
+    open: Timeout = 5.0
 
 
 class Concurrency(Model):
@@ -128,14 +129,14 @@ class Basic(Model):
     """HTTP basic authentication (RFC 7617)."""
 
     username: str
-    password: Secret
+    password: str = Field(repr=False)
 
 
 class Named(Model):
     """A credential in a header or query parameter of this name."""
 
     name: Annotated[str, Field(min_length=1)]
-    value: Secret
+    value: str = Field(repr=False)
 
 
 class Oauth2(Model):
@@ -143,14 +144,14 @@ class Oauth2(Model):
 
     token_url: str
     client_id: str
-    client_secret: Secret
+    client_secret: str = Field(repr=False)
     scope: str | None = None
 
 
 class Credentials(Model):
     """How we authenticate to an upstream: exactly one of these."""
 
-    bearer: Secret | None = Field(None, repr=False)
+    bearer: str | None = Field(None, repr=False)
     basic: Basic | None = None
     header: Named | None = None
     query: Named | None = None
@@ -180,8 +181,8 @@ class Upstream(Model):
     run: Literal["async", "thread", "process"] | None = None
     transport: Literal["own", "httpx"] = "own"
     openapi: str | None = None
-    timeout: Duration | None = None
-    connect_timeout: Duration = 1.0
+    timeout: Timeout | None = None
+    connect_timeout: Timeout = 1.0
     retry: Retry | None = None
     hedge: Hedge | None = None
     breaker: Breaker | None = None
@@ -263,7 +264,7 @@ class CallSpec(Model):
     fallback: Json = None
     json_schema: dict[str, Json] | bool | str | None = Field(None, alias="schema")
     validation: Literal["off", "warn", "enforce"] = Field("off", alias="validate")
-    timeout: Duration | None = None
+    timeout: Timeout | None = None
     retry: Retry | None = None
     hedge: Hedge | None = None
     cache: Cache | None = None
@@ -271,7 +272,7 @@ class CallSpec(Model):
     max_body: Size = 4 * 1024 * 1024
     decode: Literal["auto", "json", "xml", "rss", "csv", "text"] = "auto"
     forward: Forward = Forward()
-    every: Duration | None = None
+    every: Interval | None = None
 
     @property
     def has_fallback(self) -> bool:
@@ -294,7 +295,7 @@ class Proxy(Model):
 class Live(Model):
     """How often each call of a live endpoint runs again (at least 100 ms)."""
 
-    every: Duration
+    every: Interval
 
 
 class Limit(Model):
@@ -320,7 +321,7 @@ class Endpoint(Model):
     strict_query: bool = False
     body: Body | None = None
     forward: Forward = Forward()
-    deadline: Duration = 2.0
+    deadline: Timeout = 2.0
     calls: dict[str, CallSpec] = {}
     proxy: Proxy | None = None
     response: Json = None

@@ -18,7 +18,8 @@ from app.catalog.yaml_nodes import resolve
 Location = Sequence[int | str]
 _WANTED = {
     "string_type": "a text", "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number", "bool_type": "true or false",
-    "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping", "model_attributes_type": "a mapping", "finite_number": "a finite number",
+    "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping", "model_attributes_type": "a mapping",
+    "finite_number": "a finite number",
 }  # fmt: skip
 _LIMITS = {
     "greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}", "greater_than": "more than {gt}", "less_than": "less than {lt}",
@@ -168,4 +169,3 @@ def _arms(kind: Any) -> Iterator[Any]:
             yield from _arms(arm)
     elif kind is not type(None):
         yield kind
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 
-
 class UnitError(ValueError):
     """A text in no unit that is meant here; `wanted` says what would be: `a duration such as 250ms, 2s, 1m or 1h`."""
 
@@ -14,10 +13,12 @@ class UnitError(ValueError):
         super().__init__(f"is not {wanted}")
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,15})?)"
+_DURATION = re.compile(_NUMBER + "(ms|s|m|h)")
+_SIZE = re.compile("([0-9]{1,15})(B|KiB|MiB|GiB)?")
+_RATE = re.compile(_NUMBER + "/(s|m|h)")
+_SHARE = re.compile(_NUMBER + "%")
+SHORTEST_INTERVAL = 0.1
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -29,6 +30,20 @@ def seconds(text: object) -> float:
     if isinstance(text, str) and (found := _DURATION.fullmatch(text)):
         return float(found[1]) * _SECONDS[found[2]]
     raise UnitError("a duration such as 250ms, 2s, 1m or 1h")
+
+
+def positive_seconds(text: object) -> float:
+    """Seconds of a duration above 0. ValueError names the forms."""
+    if (found := seconds(text)) > 0:
+        return found
+    raise UnitError("a duration above 0, such as 250ms or 2s")
+
+
+def interval(text: object) -> float:
+    """Seconds of a duration of 100 ms or more: how often something may happen again. ValueError names the forms."""
+    if (found := seconds(text)) >= SHORTEST_INTERVAL:
+        return found
+    raise UnitError("a duration of 100ms or more")
 
 
 def size(text: object) -> int:

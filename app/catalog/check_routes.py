@@ -1,0 +1,82 @@
+"""Routes: one method each, a path that can be matched, none of our own, none twice; and the params of the path."""
+
+from __future__ import annotations
+
+import re
+
+from app.catalog.defaults import METHODS
+from app.catalog.faults import Faults, Place, did_you_mean
+from app.catalog.nodes import Entry, Leaf, Table, table, tables, text
+from app.catalog.resolve import ROUTE_PARAM, path_params, route_of
+
+OWN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/console", "/ws")
+"""Paths that are ours; what is under /docs and /console is, too."""
+_OURS = re.compile("|".join(re.escape(path) for path in OWN) + "|/(docs|console)/.*")
+_SEGMENT = re.compile(r"(?:[^\s{}?#%/]|%[0-9A-Fa-f]{2}|\{[^{}]*\})*")
+
+
+def check_routes(root: Table, faults: Faults) -> None:
+    """Every endpoint's method and path."""
+    taken: dict[tuple[str, str], tuple[str, Place]] = {}
+    for name, entry, endpoint in tables(root, "endpoints"):
+        _check_methods(name, entry, endpoint, faults)
+        route = route_of(endpoint)
+        path = text(route[1].node) if route else None
+        if route is None or path is None or not _is_path(path, route[1].node, faults):
+            continue
+        method, at = route[0], route[1].node.place
+        shape = (method, ROUTE_PARAM.sub("{}", path))
+        if shape in taken:
+            other, first = taken[shape]
+            faults.add(at, f"the route {method.upper()} {path} of '{name}' is that of '{other}' ({first.file}, line {first.line})")
+        else:
+            taken[shape] = (name, at)
+        _check_path_params(endpoint, at, faults)
+
+
+def _check_methods(name: str, entry: Entry, endpoint: Table, faults: Faults) -> None:
+    written = [key for key in METHODS if key in endpoint.entries]
+    if not written:
+        faults.add(entry.key, f"'{name}' has no route", "give it one of get, post, put, patch, delete with a path")
+    for more in written[1:]:
+        faults.add(endpoint.key(more), f"a second method: '{name}' has {written[0]} already", "an endpoint is one operation; write another endpoint")
+
+
+def _is_path(path: str, node: object, faults: Faults) -> bool:
+    """Whether the path can be a route; tells why not."""
+    assert isinstance(node, Leaf)  # noqa: S101 - a text is one
+    if not path.startswith("/"):
+        faults.add(node.place, f"the path {node.shown} does not begin with '/'")
+        return False
+    for segment in path.split("/"):
+        if not _SEGMENT.fullmatch(segment):
+            faults.add(node.place, f"the path {node.shown} cannot be matched", "it holds no spaces, '?' or '#', and braces only as {name}")
+            return False
+        if segment in (".", ".."):
+            faults.add(node.place, f"the path {node.shown} holds '{segment}', which no client sends")
+            return False
+    names = ROUTE_PARAM.findall(path)
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        faults.add(node.place, f"the path {node.shown} has the param '{name}' twice")
+    if _OURS.fullmatch(path):
+        faults.add(node.place, f"the path {node.shown} is one of our own", f"ours are {', '.join(OWN)}")
+        return False
+    return True
+
+
+def _check_path_params(endpoint: Table, at: Place, faults: Faults) -> None:
+    """A param of the path stands in the path, and what stands in the path is one."""
+    names = path_params(endpoint)
+    for name, entry, param in tables(endpoint, "params"):
+        place = text(param, "in")
+        if place == "path" and name not in names:
+            faults.add(entry.key, f"the path has no '{{{name}}}' for the path param '{name}'", did_you_mean(name, names))
+        if name in names and place in ("query", "header"):
+            faults.add(param.entries["in"].node.place, f"'{name}' stands in the path, so it is a path param", "write `in: path`")
+        required = param.get("required")
+        if name in names and isinstance(required, Leaf) and required.value is False:
+            faults.add(required.place, f"the path param '{name}' cannot be left out", "a path param is always required")
+        if name in names and "default" in param.entries:
+            faults.warn(param.key("default"), f"the path param '{name}' is always given: a default has no effect")
+    if (params := table(endpoint, "params")) is not None and "" in names and "" in params.entries:
+        faults.add(at, "the path has empty braces", "name the param: {id}")
