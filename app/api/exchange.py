@@ -1,0 +1,177 @@
+"""One request and its answer on a connection: what the application receives and sends, as HTTP/1.1.
+
+uvicorn's, with four differences: a fault before the head is a problem document; the connection is closed where the
+server drains or the request's body has not been read; the place that the request takes is given back when its answer
+has gone out, or when a live stream begins (streams are held open on purpose and are bounded elsewhere); and the client's
+half-close is a disconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from app.api.edge import Edge
+from app.api.problems import Problem
+
+_NOT_A_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
+_NOT_A_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_NOTSENT_LOWAT = 25
+"""TCP_NOTSENT_LOWAT on Linux; Python's socket module has no name for it before 3.13."""
+_UNSENT = 16 << 10
+"""Bytes of a live stream that the kernel keeps unsent; without it megabytes of stale updates lie there."""
+_log = logging.getLogger("uvicorn.error")
+
+
+def keep_little_unsent(transport: Any) -> None:
+    """Makes a slow reader felt after 16 KiB instead of megabytes, where the system can."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and hasattr(socket, "TCP_INFO") and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT)
+
+
+class Exchange(RequestResponseCycle):
+    """See the module. `is_admitted` says that it holds a place among the requests in flight."""
+
+    def __init__(
+        self,
+        scope: Any,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        *,
+        edge: Edge,
+        state: ServerState,
+        expects_continue: bool,
+        keep_alive: bool,
+        on_response: Callable[[], None],
+    ) -> None:
+        super().__init__(
+            scope=scope,
+            transport=transport,
+            flow=flow,
+            logger=_log,
+            access_logger=_log,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=expects_continue,
+            keep_alive=keep_alive,
+            on_response=on_response,
+        )
+        self._edge, self._state = edge, state
+        self.is_admitted = False
+
+    def gone(self) -> None:
+        """The client has left: `http.disconnect` reaches the application."""
+        if not self.response_complete:
+            self.disconnected = True
+        self.message_event.set()
+
+    def leave(self) -> None:
+        """Gives the request's place back, once."""
+        if self.is_admitted:
+            self.is_admitted = False
+            self._edge.admission.leave()
+
+    async def send(self, message: Any) -> None:
+        """Writes a part of the answer; waits while the client does not take it."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if not self.response_started:
+            self._begin(message)
+        elif not self.response_complete:
+            self._continue(message)
+        else:
+            raise RuntimeError(f"{message['type']} after the answer was complete")
+
+    def _begin(self, message: Any) -> None:
+        if message["type"] != "http.response.start":
+            raise RuntimeError(f"http.response.start comes first, not {message['type']}")
+        status, headers = message["status"], [*self._state.default_headers, *message.get("headers", ())]
+        _check(headers)
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        if self.more_body or self._edge.is_draining:
+            self.keep_alive = False
+        lines = [STATUS_LINE[status]]
+        for name, value in headers:
+            key = name.lower()
+            if key == b"connection":
+                if b"close" in value.lower():
+                    self.keep_alive = False
+                continue
+            self._frame(key, value)
+            lines += (key, b": ", value, b"\r\n")
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in (204, 304):
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n")
+        self.transport.write(b"".join(lines))
+
+    def _frame(self, key: bytes, value: bytes) -> None:
+        """Takes what a header says of the answer's length, and whether it is a live stream."""
+        if key == b"content-length" and self.chunked_encoding is None:
+            self.expected_content_length = int(value)
+            self.chunked_encoding = False
+        elif key == b"transfer-encoding" and value.lower() == b"chunked":
+            self.expected_content_length = 0
+            self.chunked_encoding = True
+        elif key == b"content-type" and value.startswith(b"text/event-stream"):
+            self.leave()
+            keep_little_unsent(self.transport)
+
+    def _continue(self, message: Any) -> None:
+        if message["type"] != "http.response.body":
+            raise RuntimeError(f"http.response.body comes next, not {message['type']}")
+        body, more = message.get("body", b""), message.get("more_body", False)
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+        elif self.chunked_encoding:
+            self._write_chunk(body, more)
+        elif len(body) > self.expected_content_length:
+            raise RuntimeError("the answer is longer than its Content-Length")
+        else:
+            self.expected_content_length -= len(body)
+            self.transport.write(body)
+        if not more:
+            self._end()
+
+    def _write_chunk(self, body: bytes, more: bool) -> None:
+        pieces = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
+        if not more:
+            pieces.append(b"0\r\n\r\n")
+        self.transport.write(b"".join(pieces))
+
+    def _end(self) -> None:
+        if self.expected_content_length != 0:
+            raise RuntimeError("the answer is shorter than its Content-Length")
+        self.response_complete = True
+        self.message_event.set()
+        self.leave()
+        self.on_response()
+
+    async def send_500_response(self) -> None:
+        """The last resort, outside the framework: a problem document, and the connection ends."""
+        headers, body = Problem(500).response("-")
+        await self.send({"type": "http.response.start", "status": 500, "headers": [*headers, (b"connection", b"close")]})
+        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+
+
+def _check(headers: list[tuple[bytes, bytes]]) -> None:
+    """No control character leaves in a header, whoever wrote it: an answer cannot be split."""
+    if _NOT_A_NAME.search(b"".join(name for name, _ in headers)):
+        raise RuntimeError("a header name that HTTP does not allow")
+    if _NOT_A_VALUE.search(b"".join(value for _, value in headers)):
+        raise RuntimeError("a header value that HTTP does not allow")

@@ -1,0 +1,174 @@
+"""A uvicorn server whose end loses no request.
+
+On SIGTERM or SIGINT: `/readyz` says 503 at once and live clients are told to reconnect; requests in flight finish, new
+ones are still taken and answered with `Connection: close`; when none is left (after `drain` at least, half of `grace`
+at most) the port is closed; what is left at `grace` is cancelled. A second signal ends the process within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from app.api.admission import Admission
+from app.api.edge import Edge, Limits
+from app.api.guard import Guard
+from app.settings import Settings
+
+FORCED = 1
+"""Exit code of an end by force."""
+LAST_MOMENT = 0.8
+"""Seconds from a second signal to the end, whatever still runs."""
+CLOSING = 5.0
+"""Seconds that ending the application may take."""
+SLOW_CALLBACK = 0.05
+"""Seconds a callback may take before debug mode names it."""
+MAX_MESSAGE = 16 << 10
+"""Bytes of a WebSocket message; a larger one ends the connection with 1009."""
+_log = logging.getLogger("merganser.server")
+
+
+def config(app: Any, settings: Settings, edge: Edge, ws: Any) -> uvicorn.Config:
+    """uvicorn's configuration: our guard before the application, nothing about us in the headers, no log of URLs."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="asyncio" if settings.debug else "uvloop",
+        http=functools.partial(Guard, edge),  # type: ignore[arg-type]
+        ws=ws,
+        ws_max_size=MAX_MESSAGE,
+        ws_ping_interval=25,
+        ws_ping_timeout=20,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=settings.backlog,
+    )
+
+
+class Server(uvicorn.Server):
+    """Drains at the first signal. `app.state.draining` and `app.state.drain(within)` are how the application hears of it.
+
+    `parent` is the process that started this worker: when it is gone the worker drains too.
+    """
+
+    def __init__(self, app: Any, settings: Settings, *, ws: Any = "websockets-sansio", parent: int | None = None) -> None:
+        self.edge = Edge(Limits.of(settings), Admission(settings.max_in_flight))
+        super().__init__(config(app, settings, self.edge, ws))
+        self.settings = settings
+        self.state = app.state
+        self.state.draining = False
+        self.state.admission = self.edge.admission
+        self._parent = parent
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Takes SIGTERM and SIGINT; unlike uvicorn's they are not raised again at the end: a drained process exits with 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends it: `LAST_MOMENT` later by force."""
+        if self.should_exit:
+            self.force_exit = True
+            end_by_force(LAST_MOMENT, FORCED)
+        self.should_exit = True
+        self.edge.is_draining = True
+        self.state.draining = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts the application, then takes connections."""
+        loop = asyncio.get_running_loop()
+        if self.settings.debug:
+            loop.set_debug(True)
+            loop.slow_callback_duration = SLOW_CALLBACK
+        self.edge.start(loop)
+        await super().startup(sockets)
+        _log.info("serving", extra={"addresses": [address(sock) for sock in sockets or ()], "pid": os.getpid()})
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether it is time to go: a signal, or the process that started this worker is gone."""
+        return await super().on_tick(counter) or self._parent not in (None, os.getppid())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drains, then ends the application."""
+        loop = asyncio.get_running_loop()
+        began, grace = loop.time(), self.settings.grace
+        self.edge.is_draining = self.state.draining = True
+        _log.info("draining", extra={"in_flight": self.edge.admission.in_flight})
+        told = asyncio.create_task(self._tell(grace), name="drain")
+        stops_listening = began + max(self.settings.drain, grace / 2)
+        await self._until(lambda: loop.time() >= began + self.settings.drain and not self.edge.admission.in_flight, stops_listening)
+        for server in self.servers:
+            server.close()
+        await self._until(lambda: told.done() and not self.edge.admission.in_flight, began + grace)
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        await self._until(lambda: not self.server_state.tasks and not self.server_state.connections, began + grace)
+        self._cut()
+        told.cancel()
+        await self._until(lambda: not self.server_state.tasks, loop.time() + 1)
+        if not self.force_exit:
+            await self._close()
+        self.edge.stop()
+
+    async def _tell(self, within: float) -> None:
+        """Tells live clients to reconnect elsewhere; returns when they are gone or have been closed."""
+        tell: Callable[[float], Awaitable[None]] | None = getattr(self.state, "drain", None)
+        if tell is not None:
+            await tell(within)
+
+    async def _until(self, is_over: Callable[[], bool], deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        while not is_over() and loop.time() < deadline and not self.force_exit:
+            await asyncio.sleep(0.02)  # noqa: ASYNC110 - counts of others, asked rarely and only at the end
+
+    def _cut(self) -> None:
+        """Ends what the grace did not suffice for."""
+        left = tuple(self.server_state.tasks)
+        if left:
+            _log.warning("cancelled at the end of the grace", extra={"requests": len(left)})
+        for task in left:
+            task.cancel()
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+
+    async def _close(self) -> None:
+        """Ends the application's lifespan, and its background work with it."""
+        closing = asyncio.create_task(self.lifespan.shutdown(), name="lifespan")
+        await asyncio.wait((closing,), timeout=CLOSING)
+
+
+def end_by_force(seconds: float, code: int) -> None:
+    """Ends the process after so long, whatever runs or hangs; a process that ends before is not held up."""
+    timer = threading.Timer(seconds, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+
+
+def address(sock: socket.socket) -> str:
+    """Where a socket listens, as a URL."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
