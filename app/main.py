@@ -22,6 +22,7 @@ from app.core.tasks import Tasks
 from app.engine.compile import Ship, compile_plans
 from app.engine.plan import Plan
 from app.live.hub import Hub
+from app.policies.proxy import Admit, build_proxy
 from app.policies.stack import UpstreamState, open_state
 from app.policies.store import Store
 from app.settings import Settings
@@ -44,6 +45,7 @@ class Service:
     client: httpx.AsyncClient
     upstreams: Upstreams
     states: Mapping[str, UpstreamState]
+    admits: Mapping[str, Admit]
     telemetry: Telemetry
     gate: Gate
     hub: Hub
@@ -100,12 +102,13 @@ async def open_service(settings: Settings, loaded: Loaded, *, transport: httpx.A
         ships = {
             name: Ship(spec, upstreams.terminal(name), states[name], credentials(spec, client, runtime)) for name, spec in catalog.upstreams.items()
         }
+        admits = {name: build_proxy(s.spec, s.state, s.credentials) for name, s in ships.items() if s.spec.python is None}
         plans = compile_plans(catalog, ships, runtime)
         gate = Gate(catalog, folder, client, runtime)
         hub = Hub(runtime)
         telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, hub))
         sockets = Sockets(catalog, plans, hub, gate, runtime, settings.trusted_proxies)
-        yield Service(settings, loaded, plans, runtime, client, upstreams, states, telemetry, gate, hub, sockets)
+        yield Service(settings, loaded, plans, runtime, client, upstreams, states, admits, telemetry, gate, hub, sockets)
 
 
 def _telemetry(settings: Settings) -> Telemetry:
