@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 from fastapi import FastAPI
@@ -31,6 +32,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.telemetry import Telemetry
 from app.upstream.client import open_client
 from app.upstream.credentials import credentials
+from app.upstream.push import Pushes
 from app.upstream.registry import Upstreams
 
 
@@ -97,17 +99,21 @@ async def open_service(settings: Settings, loaded: Loaded, *, transport: httpx.A
         upstreams = await Upstreams.open(catalog, folder, client, runtime)
         stack.push_async_callback(upstreams.aclose)
         stack.push_async_callback(tasks.aclose)
+        pushes = Pushes(catalog.upstreams, upstreams, runtime)
+        stack.callback(pushes.close)
         store = Store(settings.cache_size)
         states = {name: open_state(name, spec, runtime, store) for name, spec in catalog.upstreams.items()}
         ships = {
-            name: Ship(spec, upstreams.terminal(name), states[name], credentials(spec, client, runtime)) for name, spec in catalog.upstreams.items()
+            name: Ship(spec, upstreams.terminal(name), states[name], credentials(spec, client, runtime), partial(pushes.terminal, name))
+            for name, spec in catalog.upstreams.items()
         }
         admits = {name: build_proxy(s.spec, s.state, s.credentials) for name, s in ships.items() if s.spec.python is None}
         plans = compile_plans(catalog, ships, runtime)
         gate = Gate(catalog, folder, client, runtime)
-        hub = Hub(runtime)
-        telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, hub))
+        hub = Hub(runtime, listen=pushes.listen)
+        stack.callback(hub.close)
         sockets = Sockets(catalog, plans, hub, gate, runtime, settings.trusted_proxies)
+        telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, sockets))
         yield Service(settings, loaded, plans, runtime, client, upstreams, states, admits, telemetry, gate, hub, sockets)
 
 
@@ -116,8 +122,8 @@ def _telemetry(settings: Settings) -> Telemetry:
     return Telemetry(Metrics(settings.metrics_dir), logs)
 
 
-def _sample(metrics: Metrics, states: Mapping[str, UpstreamState], hub: Hub) -> None:
+def _sample(metrics: Metrics, states: Mapping[str, UpstreamState], sockets: Sockets) -> None:
     """Sets the gauges that are asked for, not counted."""
     for name, state in states.items():
         metrics.upstream(name, state.snapshot())
-    metrics.live(hub.snapshot())
+    metrics.live(sockets.snapshot())

@@ -37,12 +37,16 @@ class Reads(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ship:
-    """What a plan needs of one upstream: its declaration, its innermost service, its policies' state, its credentials."""
+    """What a plan needs of one upstream: its declaration, its innermost service, its policies' state, its credentials.
+
+    `push` makes the innermost service of a call with `stream`.
+    """
 
     spec: Upstream
     terminal: Send
     state: UpstreamState
     credentials: Policy | None
+    push: Callable[[CallSpec], Send] | None = None
 
 
 def compile_plans(catalog: Catalog, ships: Mapping[str, Ship], runtime: Runtime) -> dict[str, Plan]:
@@ -72,7 +76,8 @@ def _step(name: str, spec: CallSpec, endpoint: Endpoint, ship: Ship) -> tuple[St
     fallback = parse_tree(spec.fallback) if spec.has_fallback else None
     asked: list[Reads] = [*bound, *(e for e in (when, each) if e is not None)]
     needs = _calls_named(asked, endpoint.calls)
-    stack = build(spec, "CALL" if is_python else method, ship.state, ship.terminal, ship.credentials)
+    terminal = ship.push(spec) if spec.stream is not None and ship.push is not None else ship.terminal
+    stack = build(spec, "CALL" if is_python else method, ship.state, terminal, ship.credentials)
     own_forward = spec.forward if spec.forward != endpoint.forward and any("request" in r.names for r in asked) else None
     step = Step(
         name, spec, "CALL" if is_python else method, needs,

@@ -1,0 +1,102 @@
+"""Live events as text: encoded once per event for all its readers, WebSocket and HTTP alike; only the id is spliced in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import orjson
+
+from app.api.messages import ErrorMessage, ErrorPayload, write
+from app.api.problems import Problem, verdict
+from app.core.answer import joined
+from app.core.outcome import Outcome
+from app.engine.plan import Plan
+from app.live.events import Complete, EndCode, Ended, Failed, Part, Update
+
+State = Part | Complete | Update
+_KINDS: dict[type[State], str] = {Part: "part", Complete: "complete", Update: "update"}
+_RETRYABLE = frozenset({408, 429, 502, 503, 504})
+_ENDS: dict[EndCode, tuple[str, bool]] = {
+    "unauthorized": ("The credential has expired.", False),
+    "too_many_subscriptions": ("There is no room for another topic; come back later.", True),
+    "internal": ("Something went wrong on our side.", True),
+}
+
+
+def kind(event: State) -> str:
+    """The `type` of the message that the event makes."""
+    return _KINDS[type(event)]
+
+
+def text(event: State) -> str:
+    """The message without an id, as SSE and NDJSON send it."""
+    return f'{{"type":"{_KINDS[type(event)]}",{event.encoded or _encoded(event)}'
+
+
+def framed(event: State, quoted_id: str) -> str:
+    """The message with its id (given as JSON text), as the WebSocket sends it."""
+    return f'{{"type":"{_KINDS[type(event)]}","id":{quoted_id},{event.encoded or _encoded(event)}'
+
+
+def ended(event: Failed | Ended, plan: Plan, id: str) -> str:
+    """The `error` that ends a subscription."""
+    return write(ErrorMessage(id, payload_of(verdict(plan, event.answer) or Problem(500)) if isinstance(event, Failed) else end_payload(event.code)))
+
+
+def end_payload(code: EndCode) -> ErrorPayload:
+    """What an end from within says."""
+    message, retryable = _ENDS[code]
+    return ErrorPayload(code, message, retryable)
+
+
+def payload_of(problem: Problem) -> ErrorPayload:
+    """The live protocol's words for an answer that failed (its status may be an upstream's own)."""
+    wait = round(problem.retry_after * 1000) if problem.retry_after is not None else msgspec.UNSET
+    return ErrorPayload("failed", problem.detail, problem.status in _RETRYABLE, wait)
+
+
+def _encoded(event: State) -> str:
+    """Everything behind type and id; kept with the event."""
+    if isinstance(event, Part):
+        pieces = _part(event)
+    elif isinstance(event, Complete):
+        pieces = _complete(event)
+    else:
+        pieces = _update(event)
+    event.encoded = pieces.decode() + "}"
+    return event.encoded
+
+
+def _part(event: Part) -> bytes:
+    return b'"offset":%d,"part":%b,"data":%b,"sources":%b' % (event.offset, orjson.dumps(event.name), event.data.raw, _sources(event.sources))
+
+
+def _complete(event: Complete) -> bytes:
+    said = b'"offset":%d,"live":%b,"complete":%b,"sources":%b' % (event.offset, _bool(event.live), _bool(event.complete), _sources(event.sources))
+    if event.data is not None:
+        said += b',"data":' + event.data.raw
+    if event.failed is not None:
+        said += b',"error":{"code":"failed","message":"Calls that the answer needs have failed; see sources."}'
+    return said
+
+
+def _update(event: Update) -> bytes:
+    said = b'"prev":%d,"offset":%d,"sources":%b,"complete":%b' % (event.prev, event.offset, _sources(event.sources), _bool(event.complete))
+    if event.parts is not None:
+        said += b',"data":' + joined(event.parts)
+    elif event.whole is not None:
+        said += b',"data":' + event.whole.raw
+    if event.conflated:
+        said += b',"conflated":%d' % event.conflated
+    return said
+
+
+def _sources(sources: Mapping[str, Outcome]) -> bytes:
+    entries: dict[str, Any] = {name: outcome.source() for name, outcome in sources.items()}
+    return orjson.dumps(entries)
+
+
+def _bool(value: bool) -> bytes:
+    return b"true" if value else b"false"

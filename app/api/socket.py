@@ -1,0 +1,63 @@
+"""The WebSocket connection under `/ws`: uvicorn's, with small kernel buffers and an end for those who do not read.
+
+A reader that stops would otherwise be sent megabytes of old states by the kernel (4 MB on Linux by default), and one that
+never answers a ping would keep its connection for ever, since closing waits for a buffer that never drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
+from websockets.http11 import Request
+
+DROP = "merganser.drop"
+"""The scope's extension that ends a connection even where nothing can be written: `drop(code)`."""
+
+SEND_BUFFER = 64 * 1024
+UNSENT = 16 * 1024
+USER_TIMEOUT_MS = 20_000
+FLUSH = 2.0
+"""Seconds for a slow client to take in the close frame behind what waits already."""
+
+
+class LiveProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's websockets-sansio protocol, bounded."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Bounds what the kernel takes in for a reader that does not read."""
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            for option, value in (("TCP_NOTSENT_LOWAT", UNSENT), ("TCP_USER_TIMEOUT", USER_TIMEOUT_MS)):
+                if hasattr(socket, option):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def handle_connect(self, event: Request) -> None:
+        """Lets the application drop the connection: the scope is made here and read a moment later."""
+        super().handle_connect(event)
+        scope = getattr(self, "scope", None)
+        if scope is not None:
+            cast(dict[str, Any], scope["extensions"])[DROP] = self.drop
+
+    def keepalive_timeout(self) -> None:
+        """No pong: the connection ends, and not only once its buffer has drained."""
+        super().keepalive_timeout()
+        self.loop.call_later(FLUSH, self.transport.abort)
+
+    def drop(self, code: int) -> None:
+        """Puts a close frame behind what waits, and ends the connection a moment later whether that was read or not."""
+        if not self.close_sent and not self.transport.is_closing():
+            try:
+                self.conn.send_close(code)
+            except InvalidState:
+                self.transport.abort()
+                return
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+        self.transport.close()
+        self.loop.call_later(FLUSH, self.transport.abort)

@@ -1,0 +1,150 @@
+"""From a `subscribe` to a subscription: the endpoint, who asks, its params, in the order in which REST decides them.
+
+Whatever REST refuses with a status is refused here with the same rule's error code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from app.api.auth import Gate
+from app.api.messages import ErrorCode, ErrorPayload, SubscribePayload
+from app.api.params import Params, compile_params
+from app.api.problems import Problem
+from app.core.context import Context
+from app.core.runtime import Runtime
+from app.engine.plan import Inputs, Plan
+from app.engine.run import new_scope
+from app.live.events import Position
+from app.live.hub import Hub, TooManyTopics
+from app.live.subscription import Notify, Subscription
+
+LONGEST_INTERVAL = 86_400.0
+
+Headers = Sequence[tuple[str, str]]
+
+
+class Refused(Exception):
+    """The subscription is not begun: the `error` to send."""
+
+    def __init__(self, code: ErrorCode, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
+        wait = round(retry_after * 1000) if retry_after is not None else msgspec.UNSET
+        self.payload = ErrorPayload(code, message, retryable, wait)
+        super().__init__(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who is connected. `credentials`: the headers by which it is judged; `headers`: those that may be forwarded."""
+
+    headers: Headers
+    address: str
+    credentials: Headers
+
+
+class Desk:
+    """Where clients of `/ws` are told what they may have; one per process."""
+
+    def __init__(self, plans: Mapping[str, Plan], hub: Hub, gate: Gate, runtime: Runtime) -> None:
+        self.plans, self.runtime = plans, runtime
+        self._hub, self._gate = hub, gate
+        self._params: dict[str, Params] = {name: compile_params(plan.spec) for name, plan in plans.items() if _can_be_live(plan)}
+
+    # --- who
+
+    def nobody(self, headers: Headers, address: str) -> Client:
+        """A client before its credentials were judged."""
+        return Client(headers, address, ())
+
+    async def client(self, headers: Headers, address: str, token: str | None) -> Client:
+        """The client with its credentials. Raises Problem 401 where one is bad, 503 where none can be judged now."""
+        as_headers = self._gate.token_headers(token) if token is not None else []
+        credentials = [*as_headers, *headers]
+        await self._gate.verify(credentials)
+        if token is None:
+            return Client(headers, address, credentials)
+        name = await self._counts_as(as_headers)
+        stands_in = [(n, v) for n, v in as_headers if n == name] or [("authorization", f"Bearer {token}")]
+        return Client([*(pair for pair in headers if pair[0] != name), *stands_in], address, credentials)
+
+    async def _counts_as(self, as_headers: Headers) -> str:
+        """The header in which the token stands in: an API key is never sent on as a bearer token."""
+        for scheme in self._gate.schemes:
+            try:
+                identity = await self._gate.identify([scheme], as_headers)
+            except Problem:
+                continue
+            if identity is not None and identity.header is not None:
+                return identity.header
+        return "authorization"
+
+    # --- what
+
+    async def subscribe(self, client: Client, asked: SubscribePayload, request_id: str, notify: Notify) -> Subscription:
+        """Begins a subscription. Raises Refused."""
+        plan = self._plan(asked.endpoint)
+        try:
+            inputs, expires = await self._inputs(plan, client, asked.params or {}, request_id)
+        except Problem as problem:
+            retryable = problem.status in (429, 503)
+            raise Refused(cast(ErrorCode, problem.code), _said(problem), retryable=retryable, retry_after=problem.retry_after) from problem
+        resume = Position(asked.resume.epoch, asked.resume.offset) if asked.resume is not None else None
+        interval = min(asked.min_interval_ms / 1000, LONGEST_INTERVAL)
+        try:
+            return self._hub.subscribe(plan, inputs, live=asked.live, min_interval=interval, resume=resume, expires=expires, notify=notify)
+        except TooManyTopics:
+            raise Refused("too_many_subscriptions", "There is no room for another topic; come back later.", retryable=True) from None
+
+    def _plan(self, endpoint: str) -> Plan:
+        plan = self.plans.get(endpoint)
+        if plan is None:
+            raise Refused("unknown_endpoint", "There is no endpoint of this name.")
+        if endpoint not in self._params:
+            raise Refused("not_live", "Only GET endpoints that are composed of calls can be subscribed to.")
+        return plan
+
+    async def _inputs(self, plan: Plan, client: Client, given: Mapping[str, Any], request_id: str) -> tuple[Inputs, float | None]:
+        """401, 429, 422, 403, in this order."""
+        identity = await self._gate.identify(plan.spec.auth, client.credentials) if plan.spec.auth else None
+        context = Context(request_id, "GET", client.address, client.headers, _query(plan, given), identity)
+        await self._gate.limit(plan, context)
+        params = self._params[plan.name]
+        sent = {name: value for name, value in client.headers if name in params.headers}
+        inputs = Inputs(params.bind_json({**_by_declared_name(plan, sent), **given}), context)
+        if plan.allow is not None:
+            self._gate.authorize(plan, new_scope(plan, inputs))
+        return inputs, identity.expires if identity is not None else None
+
+
+def _can_be_live(plan: Plan) -> bool:
+    return plan.method == "GET" and plan.spec.proxy is None
+
+
+def _said(problem: Problem) -> str:
+    """The problem in one line, with the first fault of the params."""
+    if not problem.errors:
+        return problem.detail
+    first = problem.errors[0]
+    return f"{'.'.join(str(key) for key in first['loc'][1:])}: {first['msg']}"
+
+
+def _by_declared_name(plan: Plan, sent: Mapping[str, str]) -> dict[str, str]:
+    """Header params from the upgrade's headers, under the names that the catalog gives them."""
+    return {name: sent[name.lower()] for name, param in plan.params.items() if param.place == "header" and name.lower() in sent}
+
+
+def _query(plan: Plan, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Params that the endpoint does not declare, as the query they would be on REST: it may be forwarded."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in given.items():
+        if name not in plan.params:
+            pairs += [(name, _text(one)) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str | int | float | bool)]
+    return pairs
+
+
+def _text(value: str | float | bool) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,241 @@
+"""Upstreams that push: one connection per request, whose latest value is the answer to every call that makes it.
+
+A connection is opened by the first call, kept while calls or live topics use it, and reconnected with back-off when it
+ends. While it is down the latest value is stale; a call waits for the first value until it runs out of time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Literal, Protocol
+
+from app.catalog.schema import CallSpec, Upstream
+from app.core.call import Call, Record, Send
+from app.core.data import Data
+from app.core.errors import CallFailure, DecodeFailed, Overloaded, TimedOut
+from app.core.reply import Reply
+from app.core.runtime import Runtime
+from app.upstream.decode import decode
+from app.upstream.feeds import Feed, sse_feed, websocket_feed
+from app.upstream.http import HttpUpstream
+
+MAX_SOURCES = 1000
+"""Connections kept open at once; the one unused longest makes room."""
+IDLE = 30.0
+"""Seconds that a source nobody listens to is kept after its last call."""
+FIRST_BACKOFF, MAX_BACKOFF = 0.5, 30.0
+CONNECT_TIMEOUT = 10.0
+
+
+class HasStreams(Protocol):
+    """The upstreams of the catalog."""
+
+    def stream(self, name: str) -> HttpUpstream:
+        """An HTTP upstream by its name."""
+        ...
+
+
+class Pushes:
+    """All push sources of the process."""
+
+    def __init__(self, specs: Mapping[str, Upstream], upstreams: HasStreams, runtime: Runtime) -> None:
+        self._specs, self._upstreams, self._runtime = specs, upstreams, runtime
+        self._sources: dict[Hashable, Source] = {}
+        self._listeners: dict[Hashable, dict[object, Callable[[], None]]] = {}
+
+    def terminal(self, upstream: str, spec: CallSpec) -> Send:
+        """The innermost service of a call with `stream`: gives the latest value."""
+        assert spec.stream is not None  # noqa: S101 - asked for such calls only
+        kind = spec.stream
+
+        async def send(call: Call) -> Reply:
+            key = self._key(call)
+            source = self._sources.get(key)
+            if source is None:
+                source = self._open(key, upstream, kind, call)
+            return await source.latest(call)
+
+        return send
+
+    def listen(self, key: Hashable, told: Callable[[], None]) -> Callable[[], None]:
+        """Calls `told` when the source of requests with this key has news, soon where it has any already; gives what ends that."""
+        mark = object()
+        listeners = self._listeners.setdefault(key, {})
+        listeners[mark] = told
+        if (source := self._sources.get(key)) is not None and source.has_news:
+            asyncio.get_running_loop().call_soon(told)
+
+        def end() -> None:
+            listeners.pop(mark, None)
+            if not listeners and self._listeners.get(key) is listeners:
+                del self._listeners[key]
+
+        return end
+
+    def _key(self, call: Call) -> Hashable:
+        """The request as the catalog makes it: without the credential that the stack may have put into the query."""
+        auth = self._specs[call.upstream].auth
+        if auth is None or auth.query is None:
+            return call.key
+        path, _, query = call.target.partition("?")
+        kept = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] != auth.query.name)
+        return call.but(target=f"{path}?{kept}" if kept else path).key
+
+    def _open(self, key: Hashable, upstream: str, kind: Literal["sse", "websocket"], call: Call) -> Source:
+        if len(self._sources) >= MAX_SOURCES:
+            unused = [s for s in self._sources.values() if s.key not in self._listeners]
+            if not unused:
+                raise Overloaded
+            min(unused, key=lambda s: s.used).close()
+        feed = sse_feed(self._upstreams.stream(upstream)) if kind == "sse" else websocket_feed(self._specs[upstream])
+        source = self._sources[key] = Source(key, feed, call, self._runtime, self)
+        return source
+
+    def changed(self, key: Hashable) -> None:
+        """Tells those who listen."""
+        for told in list(self._listeners.get(key, {}).values()):
+            told()
+
+    def is_heard(self, key: Hashable) -> bool:
+        """Whether anybody listens."""
+        return key in self._listeners
+
+    def forget(self, source: Source) -> None:
+        """A source has closed."""
+        if self._sources.get(source.key) is source:
+            del self._sources[source.key]
+
+    def close(self) -> None:
+        """Closes every source."""
+        for source in list(self._sources.values()):
+            source.close()
+
+    def __repr__(self) -> str:
+        return f"<Pushes {len(self._sources)} open>"
+
+
+class Source:
+    """One connection that pushes, and the latest that came over it."""
+
+    def __init__(self, key: Hashable, feed: Feed, call: Call, runtime: Runtime, pushes: Pushes) -> None:
+        self.key = key
+        self.used = runtime.now()
+        self._feed, self._call, self._runtime, self._pushes = feed, call, runtime, pushes
+        self._value: Data | None = None
+        self._failure: CallFailure | None = None
+        self._attempts = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._hurry = asyncio.Event()
+        self._timer = asyncio.get_running_loop().call_later(IDLE, self._look)
+        self._task = runtime.tasks.spawn(self._run(), name=f"push source of {call.upstream}.{call.name}")
+        self._task.add_done_callback(lambda _: pushes.forget(self))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether it has ever said anything."""
+        return self._value is not None or self._failure is not None
+
+    async def latest(self, call: Call) -> Reply:
+        """The latest value, stale while the connection is down; waits for the first until the call runs out of time."""
+        self.used = self._runtime.now()
+        self._call = call
+        before = self._attempts
+        if self._value is None:
+            self._failure = None
+            self._hurry.set()
+            await self._wait(min(call.expires, call.deadline))
+        call.record.attempts += self._attempts - before
+        if self._value is not None:
+            return Reply(self._value, state="stale" if self._failure else "ok", within_window=self._failure is None, error=self._failure)
+        raise self._failure or TimedOut()
+
+    async def _wait(self, until: float) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            async with asyncio.timeout_at(until):
+                await waiter
+        except TimeoutError:
+            return
+        finally:
+            self._waiters.discard(waiter)
+
+    async def _run(self) -> None:
+        """Connects, takes what comes, and again when that ends; waits longer each time that nothing came."""
+        failed = 0
+        while True:
+            self._hurry.clear()
+            try:
+                came = await self._connect()
+                failed = 0 if came else failed + 1
+            except CallFailure as failure:
+                failed += 1
+                failure.__traceback__ = None
+                self._say(None, failure)
+            await self._pause(failed)
+
+    async def _connect(self) -> int:
+        """One connection, to its end; how many values came."""
+        came = 0
+        self._attempts += 1
+        call = self._call.but(record=Record(), expires=self._runtime.now() + CONNECT_TIMEOUT, deadline=float("inf"))
+        messages: AsyncIterator[str | bytes] = self._feed.messages(replace(call, flight=None))
+        async with aclosing(messages) as open_messages:  # type: ignore[type-var]
+            async for message in open_messages:
+                came += 1
+                try:
+                    self._say(_decoded(message, call.reading.decode), None)
+                except DecodeFailed as failure:
+                    self._say(None, failure)
+        return came
+
+    async def _pause(self, failed: int) -> None:
+        """Full jitter; a call that waits for the first value cuts it short."""
+        most = min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(failed, 10))
+        seconds = self._feed.retry if self._feed.retry is not None and not failed else self._runtime.random.uniform(0.0, most)
+        try:
+            async with asyncio.timeout(max(0.05, seconds)):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    def _say(self, value: Data | None, failure: CallFailure | None) -> None:
+        self._failure = failure
+        if value is not None:
+            self._value = value
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._pushes.changed(self.key)
+
+    def _look(self) -> None:
+        """Closes it where nobody has used it for a while."""
+        idle = self._runtime.now() - self.used
+        if not self._waiters and not self._pushes.is_heard(self.key) and idle >= IDLE:
+            return self.close()
+        self._timer = asyncio.get_running_loop().call_later(max(IDLE - idle, 1.0), self._look)
+        return None
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._timer.cancel()
+        self._task.cancel()
+        self._pushes.forget(self)
+
+    def __repr__(self) -> str:
+        state = "down" if self._failure else "up" if self._value is not None else "waiting"
+        return f"<Source {self._call.upstream}.{self._call.name} {state}>"
+
+
+def _decoded(message: str | bytes, how: str) -> Data:
+    """A message's data: JSON, or where the catalog leaves it open and it is none, the text itself."""
+    body = message.encode() if isinstance(message, str) else message
+    try:
+        return decode(body, "application/json" if how == "auto" else None, how)
+    except DecodeFailed:
+        if how != "auto":
+            raise
+        return Data.of(body.decode("utf-8", "replace"))
