@@ -44,7 +44,8 @@ class Constant(asyncio.Protocol):
     """Answers every request with the body whose size stands in its path."""
 
     answers = {
-        size: b"HTTP/1.1 200 OK\r\nserver: bare\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: keep-alive\r\n\r\n%b" % (len(b), b)
+        size: b"HTTP/1.1 200 OK\r\nserver: bare\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: keep-alive\r\n\r\n%b"
+        % (len(b), b)
         for size, b in ((size, body(size)) for size in (1500, 20000))
     }
 
@@ -114,7 +115,7 @@ def main() -> None:
         for width in (3, 30):
             for size in (1500, 20000):
                 runs = [uvloop.run(measure(port, width, size, args.seconds)) for _ in range(args.rounds)]
-                print(f"{width:3} calls at once, {size:6} bytes: {statistics.median(runs):6.1f} µs a call ({', '.join(f'{r:.1f}' for r in runs)})")  # noqa: T201
+                print(f"{width:3} calls at once, {size:6} bytes: {statistics.median(runs):6.1f} µs a call ({', '.join(f'{r:.1f}' for r in runs)})")
     finally:
         server.terminate()
         server.join()

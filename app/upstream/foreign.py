@@ -146,6 +146,9 @@ def _moment(expires: float) -> float | None:
 
 
 def open_httpx(tls: ssl.SSLContext, *, is_http2: bool) -> httpx.AsyncClient:
-    """A client on httpx's own transport, for `transport: httpx`: HTTP/2 where the h2 package is there, and the proxies of the environment."""
-    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=30.0)
+    """A client on httpx's own transport, for `transport: httpx`: HTTP/2 where the h2 package is there, and the proxies of the environment.
+
+    No connection is kept: httpcore hands bytes behind one answer to the next request on its connection as that one's answer.
+    """
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0, keepalive_expiry=0.0)
     return httpx.AsyncClient(verify=tls, http2=is_http2, limits=limits, follow_redirects=False, timeout=None)  # noqa: S113 - each call has its own

@@ -96,7 +96,7 @@ class HttpUpstream:
         if not 200 <= status < 300:
             if status in reading.null_on:
                 return Reply(NULL, status, tuple(answer.fields))
-            raise StatusFailed(status, retry_after=retry_after(answer.fields, self._runtime.wall()))
+            raise StatusFailed(status, retry_after=retry_after(answer.fields, self._runtime.wall()), headers=tuple(answer.fields))
         body = answer.body
         if not body or status in reading.null_on:
             return Reply(NULL, status, tuple(answer.fields))

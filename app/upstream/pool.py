@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterable
+from dataclasses import dataclass
 
 from app.core.errors import CallFailure, ConnectFailed, TimedOut
 from app.upstream.answer import Answer
@@ -17,21 +18,27 @@ from app.upstream.dial import Dialer
 from app.upstream.gather import Gather
 from app.upstream.stream import Stream
 
-MAX_CONNECTIONS = 1024
-"""Per origin, as Envoy's; the `concurrency` policy is the bound that a catalog sets."""
-IDLE_SECONDS = 30.0
-"""Idle connections are closed after this. Upstreams mostly wait 60 s or more; those that wait less are noticed when they close."""
-MAX_AGE = 60.0
-"""A connection is used no longer than this, 20 % more or less, so that a change of DNS is followed."""
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections a pool holds (1024 as Envoy; the `concurrency` policy is what a catalog sets), and for how many seconds.
+
+    Most upstreams close idle connections after 60 s or more; those that do earlier are noticed. A connection is used no
+    longer than `age`, a fifth more or less, so that a change of DNS is followed.
+    """
+
+    connections: int = 1024
+    idle: float = 30.0
+    age: float = 60.0
 
 
 class Pool:
     """The connections of one upstream to one origin. Belongs to one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, limit: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, dialer: Dialer, bounds: Bounds) -> None:
         self._loop = loop
         self._dialer = dialer
-        self._limit = limit
+        self._bounds = bounds
         self._idle: dict[Connection, None] = {}  # in the order of their last use
         self._busy: set[Connection] = set()
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
@@ -109,7 +116,7 @@ class Pool:
                 raise TimedOut(sent=False)
             if not is_fresh and (connection := self._take()) is not None:
                 return connection, True
-            if self.count < self._limit:
+            if self.count < self._bounds.connections:
                 self.count += 1
                 return await self._dial(expires), False
             handed = await self._wait(expires)
@@ -167,14 +174,14 @@ class Pool:
             connection.close()
             self._free()
             raise Unanswered(sent=False)
-        connection.adopt(self, timing, self._loop.time() + MAX_AGE * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        connection.adopt(self, timing, self._loop.time() + self._bounds.age * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
         self._busy.add(connection)
         return connection
 
     def _free(self) -> None:
         """One connection fewer: the first who waits may make another."""
         self.count -= 1
-        while self._waiters and self.count < self._limit:
+        while self._waiters and self.count < self._bounds.connections:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 self.count += 1
@@ -194,7 +201,7 @@ class Pool:
         connection.idle_since = self._loop.time()
         self._idle[connection] = None
         if self._sweeper is None:
-            self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)
+            self._sweeper = self._loop.call_later(self._bounds.idle, self._sweep)
 
     def closed(self, connection: Connection) -> None:
         """Forgets a connection that is gone."""
@@ -207,7 +214,7 @@ class Pool:
         self._sweeper = None
         now = self._loop.time()
         for connection in list(self._idle):
-            ends = connection.idle_since + IDLE_SECONDS
+            ends = connection.idle_since + self._bounds.idle
             if ends > now + 0.001:
                 self._sweeper = self._loop.call_at(ends, self._sweep)
                 return

@@ -17,13 +17,14 @@ from app.core.errors import CallFailure, ConnectFailed, TimedOut, TlsFailed
 from app.upstream.dial import Dialer
 from app.upstream.head import IDEMPOTENT
 from app.upstream.origin import Origin
-from app.upstream.pool import MAX_CONNECTIONS, Pool
+from app.upstream.pool import Bounds, Pool
 from app.upstream.resolve import Resolver
 from app.upstream.stream import Stream
 from app.upstream.tls import context
 
 CONNECT_SECONDS = 5.0
 """For requests through httpx that name no connect timeout; httpx's own default."""
+_BOUNDS = Bounds()
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -36,10 +37,10 @@ class Transport(httpx.AsyncBaseTransport):
         self._pools: list[Pool] = []
         self._by_origin: dict[tuple[Origin, ssl.SSLContext | None, float], Pool] = {}
 
-    def open_pool(self, origin: Origin, *, tls: ssl.SSLContext | None = None, connect_timeout: float = 1.0, limit: int = MAX_CONNECTIONS) -> Pool:
+    def open_pool(self, origin: Origin, *, tls: ssl.SSLContext | None = None, connect_timeout: float = 1.0, bounds: Bounds = _BOUNDS) -> Pool:
         """A pool of its own for one upstream: no other's trouble, certificates or limits touch it. `close_pool` ends it."""
         secure = (tls or self.tls) if origin.is_tls else None
-        pool = Pool(self._loop, Dialer(self._loop, self._resolver, origin, secure, connect_timeout), limit)
+        pool = Pool(self._loop, Dialer(self._loop, self._resolver, origin, secure, connect_timeout), bounds)
         self._pools.append(pool)
         return pool
 
