@@ -13,9 +13,9 @@ OVERRIDABLE = ("timeout", "retry", "hedge", "cache", "coalesce", "max_body", "de
 METHODS = ("get", "post", "put", "patch", "delete")
 HTTP_ONLY = ("url", "urls", "connect_timeout", "headers", "query", "auth", "tls", "redirects", "decode", "transport", "openapi")
 """Keys that mean nothing for a Python upstream."""
-_OFF_UPSTREAM = {*POLICIES, "auth", "tls", "redirects"}
-_OFF_CALL = {*OVERRIDABLE, "forward", "every"}
-_OFF_ENDPOINT = {"live", "limit", "auth", "forward", "allow"}
+OFF_UPSTREAM = {*POLICIES, "auth", "tls", "redirects"}
+OFF_CALL = {*OVERRIDABLE, "forward", "every"}
+OFF_ENDPOINT = {"live", "limit", "auth", "forward", "allow"}
 _NUMBERS = {"concurrency": "max", "redirects": "max"}
 _VALUES = {"body", "fallback", "response"}
 """Keys of which null is a value."""
@@ -99,7 +99,7 @@ def upstream(own: Table, defaults: Table | None) -> Table:
         defaults = _less(defaults, lambda key: key in HTTP_ONLY)
     elif "url" in own.entries or "urls" in own.entries:
         defaults = _less(defaults, lambda key: key in ("url", "urls", "python", "run"))
-    return _laid_over(defaults, own, _OFF_UPSTREAM)
+    return _laid_over(defaults, own, OFF_UPSTREAM)
 
 
 def endpoint(own: Table, defaults: Table | None) -> Table:
@@ -114,7 +114,7 @@ def endpoint(own: Table, defaults: Table | None) -> Table:
             return is_proxy or "get" not in methods
         return key in ("response", "envelope", "calls") if is_proxy else key == "proxy"
 
-    return _laid_over(_less(defaults, impossible), own, _OFF_ENDPOINT)
+    return _laid_over(_less(defaults, impossible), own, OFF_ENDPOINT)
 
 
 def of(root: Table, kind: str) -> Table | None:
@@ -129,4 +129,4 @@ def call(own: Table, of_upstream: Table | None, of_endpoint: Table) -> Table:
     inherited = {key: entry for key in OVERRIDABLE if of_upstream and (entry := of_upstream.entries.get(key))}
     if "forward" not in own.entries and "forward" in of_endpoint.entries:
         inherited["forward"] = of_endpoint.entries["forward"]
-    return _laid_over(Table(inherited, own.place), own, _OFF_CALL)
+    return _laid_over(Table(inherited, own.place), own, OFF_CALL)

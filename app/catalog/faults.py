@@ -93,8 +93,9 @@ def _one_line(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The hint `did you mean 'timeout'?` where a known word is near; None where none is."""
-    near = difflib.get_close_matches(word[:100], [one for one in known if one != word], n=1)
-    return f"did you mean '{near[0]}'?" if near else None
+    by_lower = {one.lower(): one for one in reversed(list(known)) if one != word}
+    near = difflib.get_close_matches(word[:100].lower(), by_lower, n=1)
+    return f"did you mean '{by_lower[near[0]]}'?" if near else None
 
 
 def one_of(words: Iterable[str]) -> str:

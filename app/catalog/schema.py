@@ -7,169 +7,36 @@ A policy that is not configured is None. Durations are seconds, sizes bytes, rat
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import Field
 
-from app.catalog import units
+from app.catalog.schema_access import ApiKey, Basic, Cors, Credentials, Jwt, Named, Oauth2, Scheme, Tls
+from app.catalog.schema_policies import Breaker, Cache, Concurrency, Forward, Hedge, Rate, Redirects, Retry
+from app.catalog.schema_types import (
+    Duration,
+    Expression,
+    Interval,
+    Json,
+    Method,
+    Model,
+    NonNegative,
+    PerSecond,
+    Positive,
+    Scalar,
+    Share,
+    Size,
+    Status,
+    Template,
+    Timeout,
+)  # fmt: skip
 
-_DURATION = WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "examples": ["250ms", "2s"]})
-Duration = Annotated[float, BeforeValidator(units.seconds), _DURATION]
-Timeout = Annotated[float, BeforeValidator(units.positive_seconds), _DURATION]
-"""A duration above 0."""
-Interval = Annotated[float, BeforeValidator(units.interval), _DURATION]
-"""A duration of 100 ms or more."""
-Size = Annotated[
-    int,
-    BeforeValidator(units.size),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(B|KiB|MiB|GiB)?$"}],
-            "examples": ["64KiB", "4MiB"],
-        }
-    ),
-]
-PerSecond = Annotated[
-    float, BeforeValidator(units.per_second), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?/(s|m|h)$", "examples": ["200/s", "600/m"]})
-]
-Share = Annotated[float, BeforeValidator(units.share), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$", "examples": ["20%"]})]
-Json = Any
-"""Any JSON value; its strings may hold `{expressions}`."""
-NonNegative = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Status = Annotated[int, Field(ge=100, le=599)]
-Expression = Annotated[str, Field(min_length=1)]
-"""A bare JMESPath expression, without braces."""
-Template = str
-"""A text that may hold `{expressions}`."""
-Scalar = Template | bool | int | float | None
-Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
-
-
-class Model(BaseModel):
-    """Frozen; unknown keys are faults; nothing is coerced."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False)
-
-
-# --- policies
-
-
-class Retry(Model):
-    """Try again after a failure that may pass, within a budget."""
-
-    attempts: Annotated[int, Field(ge=1)] = 2
-    backoff: Duration = 0.025
-    max_backoff: Duration = 0.25
-    on: list[Literal["connect", "timeout", "protocol"] | Status] = ["connect", "timeout", 502, 503, 504]
-    budget: Share = 0.2
-    unsafe: bool = False
-
-
-class Hedge(Model):
-    """Start a second attempt when the first is slow; the first good answer wins. `after` may be `p95` of the last minute."""
-
-    after: Duration | Literal["p50", "p90", "p95", "p99"]
-    budget: Share = 0.05
-
-
-class Breaker(Model):
-    """Leave an upstream alone while it fails."""
-
-    failures: Share = 0.5
-    minimum: Positive = 20
-    window: Timeout = 10.0
-    open: Timeout = 5.0
-
-
-class Concurrency(Model):
-    """Bound the calls in flight; over `max` they queue. `adaptive` finds the limit itself, up to `max`."""
-
-    max: Positive = 100
-    queue: NonNegative = 100
-    wait: Duration | None = None
-    adaptive: bool = False
-
-
-class Rate(Model):
-    """Pace the calls to an upstream; over the rate a call waits up to `wait`, then fails. `burst` defaults to a second's worth."""
-
-    rate: PerSecond
-    burst: Positive | None = None
-    wait: Duration = 0.0
-
-
-class Cache(Model):
-    """Keep answers. The two stale windows are off unless given; `respect` goes by the upstream's own Cache-Control."""
-
-    ttl: Duration = 30.0
-    stale_while_revalidate: Duration = 0.0
-    stale_if_error: Duration = 0.0
-    respect: bool = False
-
-
-class Forward(Model):
-    """What of the client's request goes on: names in any case, or `"*"` for all."""
-
-    headers: list[str] | Literal["*"] = []
-    query: list[str] | Literal["*"] = []
-
-
-class Redirects(Model):
-    """How many redirects to follow, and to which other origins besides the upstream's own."""
-
-    max: Annotated[int, Field(ge=0)] = 0
-    origins: list[str] = []
-
-
-# --- upstreams
-
-
-class Basic(Model):
-    """HTTP basic authentication (RFC 7617)."""
-
-    username: str
-    password: str = Field(repr=False)
-
-
-class Named(Model):
-    """A credential in a header or query parameter of this name."""
-
-    name: Annotated[str, Field(min_length=1)]
-    value: str = Field(repr=False)
-
-
-class Oauth2(Model):
-    """Client credentials of OAuth 2 (RFC 6749 section 4.4)."""
-
-    token_url: str
-    client_id: str
-    client_secret: str = Field(repr=False)
-    scope: str | None = None
-
-
-class Credentials(Model):
-    """How we authenticate to an upstream: exactly one of these."""
-
-    bearer: str | None = Field(None, repr=False)
-    basic: Basic | None = None
-    header: Named | None = None
-    query: Named | None = None
-    oauth2: Oauth2 | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Credentials:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("name exactly one of bearer, basic, header, query, oauth2")
-        return self
-
-
-class Tls(Model):
-    """Files, relative to the main catalog: a private CA, a client certificate and its key."""
-
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+__all__ = [
+    "ApiKey", "Basic", "Body", "Breaker", "Cache", "CallSpec", "Catalog", "Concurrency", "Cors", "Credentials", "Duration", "Endpoint", "Expression",
+    "Forward", "Hedge", "Interval", "Json", "Jwt", "Limit", "Live", "Method", "Model", "Named", "NonNegative", "Oauth2", "Param", "PerSecond",
+    "Positive", "Proxy", "Rate", "Redirects", "Retry", "Scalar", "Scheme", "Share", "Size", "Status", "Template", "Timeout", "Tls", "Upstream",
+]  # fmt: skip
+"""Every model of a catalog, those that have a module of their own included."""
 
 
 class Upstream(Model):
@@ -202,9 +69,6 @@ class Upstream(Model):
     def origins(self) -> list[str]:
         """The base URLs, one or more; none for a Python upstream."""
         return self.urls or ([self.url] if self.url else [])
-
-
-# --- endpoints
 
 
 class Param(Model):
@@ -345,41 +209,6 @@ class Endpoint(Model):
     def has_response(self) -> bool:
         """Whether a `response` is written."""
         return "response" in self.model_fields_set
-
-
-# --- who may call
-
-
-class ApiKey(Model):
-    """Keys by name, each as `sha256:` and the hex digest of the key."""
-
-    type: Literal["api_key"]
-    header: str = "X-API-Key"
-    keys: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]]
-
-
-class Jwt(Model):
-    """JSON Web Tokens (RFC 7519) verified with the keys of `jwks`, a URL or a file."""
-
-    type: Literal["jwt"]
-    issuer: str | None = None
-    audience: str | list[str] | None = None
-    jwks: str
-    algorithms: Annotated[list[str], Field(min_length=1)] = ["RS256"]
-
-
-Scheme = Annotated[ApiKey | Jwt, Field(discriminator="type")]
-
-
-class Cors(Model):
-    """Which pages of other origins may call (the Fetch standard's CORS protocol)."""
-
-    origins: list[str]
-    methods: list[str] = ["GET"]
-    headers: list[str] = []
-    expose: list[str] = []
-    max_age: Duration = 12 * 3600.0
-    credentials: bool = False
 
 
 class Catalog(Model):

@@ -46,7 +46,12 @@ def _tell(error: ValidationError, root: Table, faults: Faults, under: tuple[str,
         node, place, keys = _located(root, one["loc"])
         if one["type"] == "extra_forbidden":
             key = str(one["loc"][-1])
-            faults.add(place, f"unknown key '{key}'", did_you_mean(key, known_keys([*under, *one["loc"][:-1]])))
+            parent = _located(root, one["loc"][:-1])[0]
+            faults.add(
+                parent.key(key) if isinstance(parent, Table) else place,
+                f"unknown key '{key}'",
+                did_you_mean(key, known_keys([*under, *one["loc"][:-1]])),
+            )
         elif one["type"] == "missing":
             faults.add(place, f"{_owner(keys)}{one['loc'][-1]} is missing")
         else:

@@ -67,3 +67,27 @@ def share(text: object) -> float:
     if isinstance(text, str) and (found := _SHARE.fullmatch(text)) and float(found[1]) <= 100:
         return float(found[1]) / 100
     raise UnitError("a percentage such as 20%")
+
+
+# --- back to text, for documents
+
+
+def duration_text(number: float) -> str:
+    """Seconds as a person writes them: `250ms`, `1m`, `12h`."""
+    for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
+        if number >= length and number % length == 0:
+            return f"{number / length:g}{unit}"
+    return f"{number * 1000:g}ms" if number else "0s"
+
+
+def size_text(number: int) -> str:
+    """Bytes as a person writes them: `4MiB`."""
+    for unit, length in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if number >= length and number % length == 0:
+            return f"{number // length}{unit}"
+    return f"{number}B"
+
+
+def share_text(number: float) -> str:
+    """A share as a percentage: `20%`."""
+    return f"{number * 100:g}%"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import typer
 
-from app.catalog.reference import json_schema
+from app.catalog.editor_schema import json_schema
 
 
 def schema() -> None:
