@@ -1,0 +1,202 @@
+"""/openapi.json: what each endpoint takes and answers, as FastAPI documents its routes; made once, equal to the byte every time.
+
+The operations are given to FastAPI's routes (`openapi_extra`). Schemas of the catalog stand among the components, where
+FastAPI's own models do not touch them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.api.problems import title
+from app.api.shapes import Schema, param_schema, rebased, shape_of_data
+from app.catalog.schema import ApiKey, Catalog, Endpoint, Param
+
+_REF = "#/components/schemas/"
+
+PROBLEM: Schema = {
+    "title": "Problem", "description": "An error, as RFC 9457 has it.", "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"}, "title": {"type": "string"},
+        "status": {"type": "integer"}, "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "The request's id."},
+        "errors": {
+            "description": "Every fault of the request.", "type": "array",
+            "items": {
+                "type": "object", "required": ["loc", "msg", "type"],
+                "properties": {
+                    "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                    "msg": {"type": "string"}, "type": {"type": "string"},
+                },
+            },
+        },
+        "sources": {"type": "object", "additionalProperties": {"$ref": _REF + "Source"}},
+    },
+}  # fmt: skip
+SOURCE: Schema = {
+    "title": "Source", "description": "How one call went.", "type": "object", "required": ["status", "ms", "attempts"],
+    "properties": {
+        "status": {"enum": ["ok", "stale", "fallback", "partial", "skipped", "failed"]},
+        "ms": {"type": "number", "description": "From when the call could start until it had settled."},
+        "attempts": {"type": "integer", "description": "Requests begun."},
+        "cache": {"enum": ["miss", "hit", "stale", "coalesced"]},
+        "http_status": {"type": "integer", "description": "What the upstream answered."},
+        "error": {
+            "type": "object", "required": ["type", "detail"],
+            "properties": {
+                "type": {"enum": [
+                    "timeout", "connect", "tls", "protocol", "status", "decode", "too_large", "circuit_open", "overloaded",
+                    "rate_limited", "dependency", "expression", "limit", "schema", "internal",
+                ]},
+                "detail": {"type": "string"},
+            },
+        },
+    },
+}  # fmt: skip
+_HEADERS: Schema = {
+    "Merganser-Complete": {"description": "Whether every call answered, or was skipped on purpose.", "schema": {"enum": ["true", "false"]}},
+    "Server-Timing": {"description": "One entry per call, in ms.", "schema": {"type": "string"}},
+    "X-Request-ID": {"schema": {"type": "string"}},
+}
+
+
+class Description:
+    """What a catalog's endpoints take and answer: an operation per endpoint, and the schemas that they refer to."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.schemas: dict[str, Schema] = {"Problem": PROBLEM, "Source": SOURCE}
+        self.operations = {name: self._operation(name, endpoint) for name, endpoint in catalog.endpoints.items()}
+
+    def document(self, app: FastAPI) -> dict[str, Any]:
+        """The OpenAPI document of an application that has these operations as its routes."""
+        info = {"title": app.title, "version": app.version, "description": app.description or None}
+        document = get_openapi(**info, openapi_version="3.1.0", routes=app.routes)  # type: ignore[arg-type]
+        components = document.setdefault("components", {})
+        components["schemas"] = {**components.get("schemas", {}), **self.schemas}
+        if schemes := self._security_schemes():
+            components["securitySchemes"] = schemes
+        return document
+
+    def _operation(self, name: str, endpoint: Endpoint) -> dict[str, Any]:
+        operation: dict[str, Any] = {"summary": endpoint.summary or name.replace("_", " ").capitalize()}
+        if endpoint.description:
+            operation["description"] = endpoint.description
+        if endpoint.tags:
+            operation["tags"] = endpoint.tags
+        if endpoint.params:
+            operation["parameters"] = [_parameter(param_name, param) for param_name, param in endpoint.params.items()]
+        if takes_body(endpoint):
+            operation["requestBody"] = self._request_body(name, endpoint)
+        if endpoint.auth:
+            operation["security"] = [{scheme: []} for scheme in endpoint.auth]
+        operation["responses"] = {**self._success(name, endpoint), **_failures(endpoint)}
+        return operation
+
+    def _request_body(self, name: str, endpoint: Endpoint) -> dict[str, Any]:
+        schema = endpoint.body.json_schema if endpoint.body else None
+        content = {"schema": self._component(f"{name}.body", schema) if isinstance(schema, dict) and schema else {}}
+        return {"required": bool(endpoint.body and endpoint.body.required), "content": {"application/json": content}}
+
+    def _success(self, name: str, endpoint: Endpoint) -> dict[str, Any]:
+        if endpoint.proxy is not None:
+            return {"200": {"description": "The upstream's answer as it is, whatever its status.", "content": {"*/*": {}}}}
+        calls = {call: self._component(f"{name}.{call}", spec.json_schema) for call, spec in endpoint.calls.items() if _is_told(spec.json_schema)}
+        data = shape_of_data(endpoint, calls, self.schemas)
+        answer = self._keep(name, data if endpoint.envelope == "data" else _envelope(endpoint, data))
+        ok = {
+            "description": "The answer, whole or partial." if endpoint.envelope == "full" else "The data; `Merganser-Complete` says if it is whole.",
+            "headers": _HEADERS,
+            "content": {
+                "application/json": {"schema": answer},
+                "text/event-stream": {"schema": {"type": "string", "description": _SSE_LIVE if endpoint.live else _SSE}},
+                "application/x-ndjson": {
+                    "schema": {"type": "string", "description": "A JSON message a line: `part`s as they come, then `complete`."}
+                },
+            },
+        }
+        return {"200": ok, "304": {"description": "The client has this answer already."}} if endpoint.method == "GET" else {"200": ok}
+
+    def _component(self, name: str, schema: Any) -> Schema:
+        """Keeps a schema of the catalog among the components, its references to itself put right, and refers to it."""
+        return self._keep(name, rebased(schema, _REF + self._free(name)))
+
+    def _keep(self, name: str, schema: Schema) -> Schema:
+        key = self._free(name)
+        self.schemas[key] = schema
+        return {"$ref": _REF + key}
+
+    def _free(self, name: str) -> str:
+        """A name that no component has yet: `a.b` may be an endpoint, and a call `b` of the endpoint `a`."""
+        key, count = name, 1
+        while key in self.schemas:
+            count += 1
+            key = f"{name}_{count}"
+        return key
+
+    def _security_schemes(self) -> dict[str, Any]:
+        used = {name for endpoint in self._catalog.endpoints.values() for name in endpoint.auth}
+        return {
+            name: {"type": "apiKey", "in": "header", "name": scheme.header}
+            if isinstance(scheme, ApiKey)
+            else {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            for name, scheme in self._catalog.auth.items()
+            if name in used
+        }
+
+
+_SSE = "Server-sent events: `part`s as they come, then `complete`."
+_SSE_LIVE = "Server-sent events: `part`s as they come, `complete`, then an `update` for each change."
+
+
+def takes_body(endpoint: Endpoint) -> bool:
+    """Whether clients send one: where it is declared, where an expression may read it, or where it passes through."""
+    return endpoint.body is not None or endpoint.method in ("POST", "PUT", "PATCH")
+
+
+def _is_told(schema: Any) -> bool:
+    return isinstance(schema, dict) and bool(schema)
+
+
+def _envelope(endpoint: Endpoint, data: Schema) -> Schema:
+    sources = {"type": "object", "additionalProperties": {"$ref": _REF + "Source"}, "required": list(endpoint.calls)}
+    return {
+        "type": "object", "required": ["data", "complete", "sources"], "additionalProperties": False,
+        "properties": {"data": data, "complete": {"type": "boolean"}, "sources": sources},
+    }  # fmt: skip
+
+
+def _parameter(name: str, param: Param) -> dict[str, Any]:
+    parameter: dict[str, Any] = {
+        "name": name, "in": param.place, "required": param.place == "path" or bool(param.required), "schema": param_schema(param),
+    }  # fmt: skip
+    if param.description:
+        parameter["description"] = param.description
+    if param.example is not None:
+        parameter["example"] = param.example
+    return parameter
+
+
+def _failures(endpoint: Endpoint) -> dict[str, Any]:
+    """A problem document for every status that the endpoint can come to."""
+    statuses = {"400", "502", "503", "504"}
+    if endpoint.auth:
+        statuses.add("401")
+    if endpoint.auth or endpoint.allow:
+        statuses.add("403")
+    if endpoint.limit is not None:
+        statuses.add("429")
+    if endpoint.params or endpoint.strict_query or takes_body(endpoint):
+        statuses.add("422")
+    if takes_body(endpoint) and endpoint.proxy is None:
+        statuses |= {"413", "415"}
+    for spec in endpoint.calls.values():
+        if spec.required or (spec.required is None and len(endpoint.calls) == 1 and not spec.has_fallback):
+            statuses |= {str(status) for status in spec.pass_status}
+    problem = {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}}
+    failures: dict[str, Any] = {status: {"description": title(int(status)), "content": problem} for status in sorted(statuses)}
+    return {**failures, "default": {"description": "Any other error.", "content": problem}}

@@ -1,0 +1,138 @@
+"""Pages for whoever runs the service: does it live, does it take traffic, how is it; and who may see the last."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import hmac
+from base64 import b64decode
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Protocol
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.problems import Problem
+
+_ALIVE = b'{"status":"alive"}'
+_READY = b'{"status":"ready"}'
+_DRAINING = b'{"status":"draining"}'
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class Metrics(Protocol):
+    """Writes all metrics as text; may read files."""
+
+    def render(self) -> bytes:
+        """The text of the Prometheus exposition format 0.0.4."""
+        ...
+
+
+class Telemetry(Protocol):
+    """What holds the metrics."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """The process's metrics, those of its siblings included."""
+        ...
+
+
+class Rules(Protocol):
+    """The settings that say who may see operating pages."""
+
+    @property
+    def admin_token(self) -> SecretStr | None:
+        """What opens them; None: they answer on a loopback bind only."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The address that the server listens on."""
+        ...
+
+
+class Operated(Protocol):
+    """What the pages need of the running service."""
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Logs and metrics."""
+        ...
+
+    @property
+    def settings(self) -> Rules:
+        """What the environment decided."""
+        ...
+
+
+def add_ops(app: FastAPI, service_of: Callable[[], Operated]) -> None:
+    """Adds /healthz, /readyz and /metrics."""
+
+    async def healthz(request: Request) -> Response:
+        return _json(_ALIVE)
+
+    async def readyz(request: Request) -> Response:
+        return _json(_DRAINING, 503) if app.state.draining else _json(_READY)
+
+    async def metrics(request: Request) -> Response:
+        service = service_of()
+        admit(request.scope, service.settings)
+        text = await asyncio.to_thread(service.telemetry.metrics.render)
+        return Response(text, headers=_NO_STORE, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    for path, page in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
+        app.add_route(path, page, methods=["GET"], include_in_schema=False)
+
+
+def admit(scope: Scope, rules: Rules) -> None:
+    """Lets an operator pass; Problem 401 without the token, 403 where there is none and the bind is not loopback."""
+    if rules.admin_token is None:
+        if not is_loopback(rules.host):
+            raise Problem(403, "Operating pages answer on a loopback bind, or with MERGANSER_ADMIN_TOKEN set.")
+        return
+    sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    if not hmac.compare_digest(_token(sent), rules.admin_token.get_secret_value().encode()):
+        raise Problem(401, headers=[("www-authenticate", 'Bearer realm="operating"'), ("www-authenticate", 'Basic realm="operating"')])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guarded:
+    """An ASGI application for operators only, such as the console's static files."""
+
+    def __init__(self, app: ASGIApp, service_of: Callable[[], Operated]) -> None:
+        self._app, self._service_of = app, service_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves whom `admit` lets pass."""
+        admit(scope, self._service_of().settings)
+        await self._app(scope, receive, send)
+
+
+def _token(authorization: bytes) -> bytes:
+    """The token of `Bearer TOKEN`, or the password of `Basic` (what a browser asks for)."""
+    scheme, _, value = authorization.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.strip()
+    if scheme.lower() == b"basic":
+        try:
+            return b64decode(value.strip(), validate=True).partition(b":")[2]
+        except binascii.Error:
+            return b""
+    return b""
+
+
+def _json(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, headers=_NO_STORE, media_type="application/json")

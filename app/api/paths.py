@@ -1,0 +1,118 @@
+"""Finds the route of a path: literal segments win over params, whatever the order of declaration.
+
+A path is taken segment by segment, as sent: `%2F` belongs to its segment's value, nothing is collapsed, and nobody is
+redirected to another spelling. Each segment is percent-decoded by itself; `.` and `..` are no segment of any route,
+because clients and proxies on the way resolve them (RFC 3986 section 6.2.2.3).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import quote, unquote_to_bytes
+
+from starlette.types import Scope
+
+T = TypeVar("T")
+
+_PARAM = re.compile(r"\{([A-Za-z0-9_][A-Za-z0-9_.-]*)\}")
+
+
+class BadPath(Exception):
+    """The path is not UTF-8."""
+
+
+@dataclass(slots=True)
+class _Node(Generic[T]):
+    literals: dict[str, _Node[T]] = field(default_factory=dict)
+    mixed: list[tuple[re.Pattern[str], _Node[T]]] = field(default_factory=list)
+    param: _Node[T] | None = None
+    ends: dict[str, tuple[T, tuple[str, ...]]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Found(Generic[T]):
+    """What a path leads to: the route for the method, if any, and the methods of every route that the path fits."""
+
+    route: T | None
+    values: Mapping[str, str]
+    methods: frozenset[str]
+
+
+class Paths(Generic[T]):
+    """A tree of segments. `add` at start, `find` per request: its cost is the path's length, not the number of routes."""
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+
+    def add(self, template: str, method: str, route: T) -> None:
+        """Adds a route such as `/cities/{city}/brief`; a segment may be part text, part params (`{name}.json`)."""
+        node, names = self._root, list[str]()
+        for segment in template.removeprefix("/").split("/"):
+            found = _PARAM.findall(segment)
+            names += found
+            if not found:
+                node = node.literals.setdefault(_decoded(segment.encode()), _Node())
+            elif segment == "{" + found[0] + "}":
+                node.param = node = node.param or _Node()
+            else:
+                node = _mixed(node, segment)
+        node.ends[method] = (route, tuple(names))
+
+    def find(self, path: bytes, method: str) -> Found[T]:
+        """The best route for a path as sent, without its query. BadPath where it is not UTF-8."""
+        segments = [_decoded(segment) for segment in path.removeprefix(b"/").split(b"/")]
+        methods: set[str] = set()
+        if "." not in segments and ".." not in segments:
+            for node, values in _walk(self._root, segments, 0, ()):
+                end = node.ends.get(method) or (node.ends.get("GET") if method == "HEAD" else None)
+                if end is not None:
+                    return Found(end[0], dict(zip(end[1], values, strict=True)), frozenset())
+                methods |= node.ends.keys()
+        return Found(None, {}, frozenset(methods))
+
+
+def path_sent(scope: Scope) -> bytes:
+    """The path as the client sent it, below the application's root."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        raw = quote(scope["path"], safe="/%:@!$&'()*+,;=~-._").encode()
+    root = scope.get("root_path", "").encode()
+    return raw.removeprefix(root) if root else raw
+
+
+def _mixed(node: _Node[T], segment: str) -> _Node[T]:
+    texts = _PARAM.split(segment)
+    shape = re.compile("".join(re.escape(text) if at % 2 == 0 else "(.+)" for at, text in enumerate(texts)), re.DOTALL)
+    for known, below in node.mixed:
+        if known.pattern == shape.pattern:
+            return below
+    fresh: _Node[T] = _Node()
+    node.mixed.append((shape, fresh))
+    node.mixed.sort(key=lambda entry: -len(entry[0].pattern))
+    return fresh
+
+
+def _walk(node: _Node[T], segments: list[str], at: int, values: tuple[str, ...]) -> Iterator[tuple[_Node[T], tuple[str, ...]]]:
+    """Every node where the path ends, the most literal first."""
+    if at == len(segments):
+        if node.ends:
+            yield node, values
+        return
+    segment = segments[at]
+    if (below := node.literals.get(segment)) is not None:
+        yield from _walk(below, segments, at + 1, values)
+    for shape, below in node.mixed:
+        if (match := shape.fullmatch(segment)) is not None:
+            yield from _walk(below, segments, at + 1, values + match.groups())
+    if node.param is not None and segment:
+        yield from _walk(node.param, segments, at + 1, (*values, segment))
+
+
+def _decoded(segment: bytes) -> str:
+    try:
+        return (unquote_to_bytes(segment) if b"%" in segment else segment).decode()
+    except UnicodeDecodeError:
+        raise BadPath from None
