@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -41,16 +41,24 @@ def functions(target: str, folder: Path) -> list[str]:
 
 def _spec(module: str, folder: Path) -> ModuleSpec | None:
     """The module's spec, found from the catalog's folder first, without importing its parents."""
-    search: Iterable[str] | None = [str(folder), *sys.path]
+    search: Sequence[str] | None = None
     spec: ModuleSpec | None = None
     name = ""
     for part in module.split("."):
+        spec = PathFinder.find_spec(part, [str(folder)]) if not name else None
         name = f"{name}.{part}" if name else part
-        spec = PathFinder.find_spec(name, list(search)) if search is not None else None
-        if spec is None:
+        if (spec := spec or _installed(name, search)) is None:
             return None
-        search = spec.submodule_search_locations
+        search = spec.submodule_search_locations or []
     return spec
+
+
+def _installed(name: str, search: Sequence[str] | None) -> ModuleSpec | None:
+    """What Python's own finders say, those of editable installs among them."""
+    for finder in sys.meta_path:
+        if (spec := finder.find_spec(name, search)) is not None:
+            return spec
+    return None
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[str]:
