@@ -40,20 +40,18 @@ def body(size: int) -> bytes:
     return made
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nserver: bare\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: keep-alive\r\n\r\n"
+ANSWERS = {size: HEAD % len(made) + made for size, made in ((size, body(size)) for size in (1500, 20000))}
+
+
 class Constant(asyncio.Protocol):
     """Answers every request with the body whose size stands in its path."""
-
-    answers = {
-        size: b"HTTP/1.1 200 OK\r\nserver: bare\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: keep-alive\r\n\r\n%b"
-        % (len(b), b)
-        for size, b in ((size, body(size)) for size in (1500, 20000))
-    }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.transport.write(self.answers[int(data[5:10])])  # type: ignore[attr-defined]
+        self.transport.write(ANSWERS[int(data[5:10])])  # type: ignore[attr-defined]
 
 
 def serve(listener: socket.socket) -> None:

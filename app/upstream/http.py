@@ -11,13 +11,13 @@ import httpx
 
 from app.catalog.schema import Upstream
 from app.core.call import Call
-from app.core.data import NULL, Data
+from app.core.data import NULL
 from app.core.errors import CallFailure, StatusFailed, TimedOut
 from app.core.events import AttemptEnded
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.upstream.answer import NO_TIME, Answer, Fields, Streamed, field
-from app.upstream.decode import decode, decode_off_loop
+from app.upstream.decode import Decoder
 from app.upstream.foreign import open_httpx
 from app.upstream.graphql import graphql_data
 from app.upstream.head import HOP_BY_HOP, IDEMPOTENT
@@ -26,8 +26,6 @@ from app.upstream.redirect import STATUSES, Hop, hop
 from app.upstream.site import Site
 from app.upstream.tls import context
 
-OFF_LOOP = 64 * 1024
-"""Bodies over this size that are no JSON are decoded on a thread: XML of that size takes longer than a loop should stand still."""
 _HOP_BY_HOP = frozenset(name.encode() for name in HOP_BY_HOP)
 
 
@@ -42,6 +40,7 @@ class HttpUpstream:
         self._own_client = open_httpx(self._tls or context(), is_http2=find_spec("h2") is not None) if spec.transport == "httpx" else None
         self._client = self._own_client or client
         self._sites = {url: self._site(url, self._tls) for url in spec.origins}
+        self._decoder = Decoder(name)
         self._first = self._sites[spec.origins[0]]
         self._listed = frozenset(Origin.of(url) for url in spec.redirects.origins)
         self._elsewhere: dict[Origin, Site] = {}
@@ -75,7 +74,7 @@ class HttpUpstream:
             if answer.status in STATUSES and self._spec.redirects.max:
                 answer = await self._follow(call, site, answer, expires)
             record.http_status = answer.status
-            reply = await self._reply(call, answer)
+            reply = await self._reply(call, answer, expires)
             failure = None
             return reply
         except CallFailure as exc:
@@ -90,25 +89,18 @@ class HttpUpstream:
             sent, seconds = len(head) + len(body or b""), runtime.now() - began
             runtime.emit(AttemptEnded(self.name, call.name, seconds, failure, status, sent, size, timing.connect, timing.tls, timing.first_byte))
 
-    async def _reply(self, call: Call, answer: Answer) -> Reply:
+    async def _reply(self, call: Call, answer: Answer, expires: float) -> Reply:
         """What an answer means for a call: data, null, or a failure."""
-        status, reading = answer.status, call.reading
+        status, fields, reading = answer.status, tuple(answer.fields), call.reading
+        if status in reading.null_on:
+            return Reply(NULL, status, fields)
         if not 200 <= status < 300:
-            if status in reading.null_on:
-                return Reply(NULL, status, tuple(answer.fields))
-            raise StatusFailed(status, retry_after=retry_after(answer.fields, self._runtime.wall()), headers=tuple(answer.fields))
-        body = answer.body
-        if not body or status in reading.null_on:
-            return Reply(NULL, status, tuple(answer.fields))
-        data = await self._decode(body, answer.fields, reading.decode)
-        return Reply(graphql_data(data) if reading.graphql else data, status, tuple(answer.fields))
-
-    async def _decode(self, body: bytes, fields: Fields, how: str) -> Data:
-        kind = field(fields, b"content-type")
-        text = None if kind is None else kind.decode("latin-1")
-        if len(body) > OFF_LOOP and not (how == "json" or (how == "auto" and (text is None or "json" in text))):
-            return await decode_off_loop(body, text, how)
-        return decode(body, text, how)
+            raise StatusFailed(status, retry_after=retry_after(answer.fields, self._runtime.wall()), headers=fields)
+        if not answer.body:
+            return Reply(NULL, status, fields)
+        kind = field(answer.fields, b"content-type")
+        data = await self._decoder.decode(answer.body, None if kind is None else kind.decode("latin-1"), reading.decode, expires)
+        return Reply(graphql_data(data, status) if reading.graphql else data, status, fields)
 
     async def _follow(self, call: Call, site: Site, answer: Answer, expires: float) -> Answer:
         """The answer at the end of a chain of redirects, or the first that is not to be followed."""
@@ -176,7 +168,8 @@ class HttpUpstream:
         return Streamed(stream.status, _end_to_end(stream.fields), stream.__aiter__(), stream.aclose)
 
     async def aclose(self) -> None:
-        """Closes its connections."""
+        """Closes its connections, and ends its threads."""
+        self._decoder.close()
         for site in (*self._sites.values(), *self._elsewhere.values()):
             site.close()
         if self._own_client is not None:

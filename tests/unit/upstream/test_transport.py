@@ -226,10 +226,10 @@ async def test_a_coded_body_is_decoded(case: str, cut: int) -> None:
 )
 async def test_a_corrupt_or_unknown_coding_is_decode(coding: bytes, body: bytes) -> None:
     """At most one coding, one that we asked for, whole and with the right checksum."""
-    async with FakeUpstream(always(OK + b"content-encoding: %b\r\ncontent-length: %d\r\n\r\n%b" % (coding, len(body), body))) as upstream:
-        async with asking(upstream.url) as u:
-            with pytest.raises(CallFailure) as caught:
-                await u.get()
+    answered = OK + b"content-encoding: %b\r\ncontent-length: %d\r\n\r\n%b" % (coding, len(body), body)
+    async with FakeUpstream(always(answered)) as upstream, asking(upstream.url) as u:
+        with pytest.raises(CallFailure) as caught:
+            await u.get()
     assert (caught.value.type, caught.value.http_status) == ("decode", 200)
 
 
