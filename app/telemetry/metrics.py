@@ -94,6 +94,9 @@ class Metrics:
         self.conflated = self._counter("merganser_live_conflated", "Updates merged into a later one because a client was slow.")
         self.resumed = self._counter("merganser_live_resumed", "Subscriptions that went on where they had stopped.")
         self.refused = self._counter("merganser_live_refused", "Subscriptions refused.")
+        self.in_service = self._gauge("merganser_requests_in_flight", "Requests in service.")
+        self.admitted = self._gauge("merganser_requests_limit", "Requests that may be in service at once; fewer while the loop lags.")
+        self.shed = self._counter("merganser_requests_shed", "Requests refused with 503 because too many were in service.")
         self.lag = self._histogram("merganser_event_loop_lag_seconds", "How late the event loop woke a timer, sampled four times a second.")
         self.tasks = self._gauge("merganser_background_tasks", "Refreshes, shared flights and pollers that run.")
         self.dropped_lines = self._counter("merganser_log_lines_dropped", "Log lines left out because the output was too slow.")
@@ -162,6 +165,12 @@ class Metrics:
         totals = ((self.deliveries, "deliveries_total"), (self.conflated, "conflated_total"), (self.resumed, "resumed_total"))
         for counter, key in (*totals, (self.refused, "refused_total")):
             counter.mirror((), snapshot.get(key, 0))
+
+    def admission(self, snapshot: Mapping[str, Any]) -> None:
+        """How the guard stands: `in_flight`, `limit` and `shed_total`."""
+        self.in_service.set((), snapshot["in_flight"])
+        self.admitted.set((), snapshot["limit"])
+        self.shed.mirror((), snapshot["shed_total"])
 
     def sampled_by(self, sampler: Callable[[Metrics], None]) -> None:
         """Adds a function that is called on the loop once a second and before each scrape, to set gauges."""
