@@ -19,8 +19,7 @@ def check_calls(root: Table, faults: Faults) -> None:
             upstream = _upstream_of(spec, upstreams, faults)
             _check_request(call, place, spec, upstream, faults)
             _check_statuses(spec, faults)
-            if "every" in spec.entries and "live" not in endpoint.entries:
-                faults.warn(spec.key("every"), f"`every` has no effect: the endpoint '{name}' is not live")
+            _warn_of_no_effect(spec, upstream, endpoint, faults)
         _check_proxy(endpoint, upstreams, faults)
 
 
@@ -84,6 +83,16 @@ def _check_statuses(spec: Table, faults: Faults) -> None:
             status = item.value if isinstance(item, Leaf) else None
             if isinstance(status, int) and not isinstance(status, bool) and 100 <= status < _FIRST_FAILURE:
                 faults.add(item.place, f"{key}: {status} is no failure", "statuses from 300 on are")
+
+
+def _warn_of_no_effect(spec: Table, upstream: Table | None, endpoint: Table, faults: Faults) -> None:
+    """Keys that need another one to mean anything."""
+    needs = {"every": "`live` on the endpoint", "concurrency": "`each`", "max_items": "`each`", "validate": "a `schema`"}
+    there = {"every": "live" in endpoint.entries, "concurrency": "each" in spec.entries, "max_items": "each" in spec.entries}
+    there["validate"] = "schema" in spec.entries or text(spec, "validate") == "off" or upstream is None or "openapi" in upstream.entries
+    for key, need in needs.items():
+        if key in spec.entries and not there[key]:
+            faults.warn(spec.key(key), f"`{key}` has no effect without {need}")
 
 
 def _check_proxy(endpoint: Table, upstreams: Table | None, faults: Faults) -> None:

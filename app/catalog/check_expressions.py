@@ -33,7 +33,10 @@ Parse = Callable[[str], Reads]
 
 @dataclass(slots=True)
 class _Endpoint:
-    """One endpoint under check: what its expressions may name, and who waits for whom."""
+    """One endpoint under check: what its expressions may name, and who waits for whom.
+
+    `told` is shared by all: an upstream's templates are read for every call, and an unknown name in one is told once.
+    """
 
     name: str
     node: Table
@@ -41,6 +44,7 @@ class _Endpoint:
     params: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     waits: dict[str, list[str]] = field(default_factory=dict)
+    told: set[tuple[Place, str]] = field(default_factory=set)
 
     @property
     def is_live(self) -> bool:
@@ -65,7 +69,9 @@ class _Endpoint:
         self._check_per_client(leaf, found)
         known = [*self.params, *(self.calls if calls else ()), *(name for name in RESERVED if name not in but)]
         for name in sorted(found.names - set(known)):
-            self.faults.add(leaf.place, *self._unknown(name, known))
+            if (leaf.place, name) not in self.told:
+                self.told.add((leaf.place, name))
+                self.faults.add(leaf.place, *self._unknown(name, known))
         return found.names
 
     def _unknown(self, name: str, known: list[str]) -> tuple[str, str | None]:
@@ -100,8 +106,9 @@ def check_expressions(root: Table, faults: Faults) -> None:
     """Every expression of the catalog."""
     upstreams = table(root, "upstreams")
     used: set[str] = set()
+    told: set[tuple[Place, str]] = set()
     for name, _, node in tables(root, "endpoints"):
-        endpoint = _Endpoint(name, node, faults, list(_keys(node, "params")), list(_keys(node, "calls")))
+        endpoint = _Endpoint(name, node, faults, list(_keys(node, "params")), list(_keys(node, "calls")), told=told)
         for call, _, spec in tables(node, "calls"):
             upstream = text(spec, "upstream") or ""
             used.add(upstream)

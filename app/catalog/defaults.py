@@ -118,9 +118,9 @@ def endpoint(own: Table, defaults: Table | None) -> Table:
 
 
 def of(root: Table, kind: str) -> Table | None:
-    """`defaults.upstream` or `defaults.endpoint`, its shorthands written out."""
+    """`defaults.upstream` or `defaults.endpoint`, its shorthands written out, and without what is off anyway."""
     found = table(table(root, "defaults"), kind)
-    return written_out(found) if found else None
+    return _laid_over(None, written_out(found), OFF_UPSTREAM if kind == "upstream" else OFF_ENDPOINT) if found else None
 
 
 def call(own: Table, of_upstream: Table | None, of_endpoint: Table) -> Table:

@@ -18,6 +18,7 @@ from app.expressions.marks import is_marked, mark, plain
 
 MAX_FILE = 1024 * 1024
 _STEP = re.compile(r"\$\$\{(?:[^{}]*\})?|\$\{")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -62,13 +63,14 @@ def _value(inner: str, environ: Mapping[str, str], folder: Path) -> str:
     name, has_default, default = inner.partition(":-")
     if not _NAME.fullmatch(name):
         raise ValueError(f"'${{{inner}}}' is no variable", "write ${VAR}, ${VAR:-default} or ${file:PATH}; $${ for the characters themselves")
-    if has_default:
-        if "${" in default:
-            raise ValueError(f"the default of '{name}' holds another '${{'", "defaults are plain text")
-        return environ.get(name) or default
-    if name not in environ:
+    if "${" in default:
+        raise ValueError(f"the default of '{name}' holds another '${{'", "defaults are plain text")
+    value = environ.get(name) or (default if has_default else environ.get(name))
+    if value is None:
         raise ValueError(f"the variable '{name}' is not set", f"set it, or give a default: ${{{name}:-...}}")
-    return environ[name]
+    if _SURROGATE.search(value):
+        raise ValueError(f"the variable '{name}' is no UTF-8 text", None)
+    return value
 
 
 def _file(name: str, folder: Path) -> str:

@@ -66,6 +66,6 @@ def _catalog(raw: bytes, source: Source, environ: Mapping[str, str], faults: Fau
         return None
     root = with_included(root, source, faults, interpolate)
     whole = resolved(root, source.folder, faults)
-    catalog: Catalog | None = validated(whole, Catalog, faults)
+    catalog = validated(whole, faults)
     checked(whole, source.folder, faults)
     return catalog

@@ -18,6 +18,7 @@ from app.catalog.descriptions import KEYS
 from app.catalog.editor_schema import models, written_default
 from app.catalog.yaml_nodes import MAX_DEPTH, MAX_NODES
 
+_RESERVED = ", ".join(f"`{name}`" for name in RESERVED[:-1]) + f" and `{RESERVED[-1]}`"
 _HEAD = f"""# The catalog
 
 <!-- Generated from app/catalog by `make docs`; change it there. -->
@@ -33,7 +34,7 @@ place; `merganser schema` prints its JSON Schema, which editors complete and che
 
 - YAML 1.2, core schema: `on`, `off`, `no` and `12:30` are texts, `0o17` is a number. No tags, no merge keys; aliases are
   expanded. At most {MAX_NODES:,} nodes, {MAX_DEPTH} deep. Unknown and duplicate keys are faults.
-- Names begin with a letter, a digit or `_`, and go on with these, `.` and `-`. {", ".join(f"`{name}`" for name in RESERVED[:-1])} and `{RESERVED[-1]}` are
+- Names begin with a letter, a digit or `_`, and go on with these, `.` and `-`. {_RESERVED} are
   reserved; the params and the calls of an endpoint share one namespace.
 - Durations are `250ms 2s 1m 1h`, sizes `64KiB 2MiB` (a number is bytes), rates `100/s 600/m 10/h`, shares `20%`.
 - Our own paths cannot be taken: {", ".join(f"`{path}`" for path in OWN)}.
@@ -52,10 +53,11 @@ substituted is never read as an expression; in one it may stand inside of quotes
 
 ### Expressions
 
-A text may hold `{{expressions}}`: [JMESPath](https://jmespath.org) over the endpoint's params, its calls by name, `body`, `claims`,
-`request` (`id method address headers`) and, inside `each`, `item`. `{{{{` and `}}}}` are literal braces. A text that is one expression and nothing else keeps its value's
-type. They may stand in `path query headers body form variables args fallback` of a call, in `headers` and `query` of an
-upstream (read for each call), in `response` and in the path of a proxy. `when each select allow` are bare expressions, without braces; `select` looks at the decoded body.
+A text may hold `{{expressions}}`: [JMESPath](https://jmespath.org) over the endpoint's params, its calls by name, `body`,
+`claims`, `request` (`id method address headers`) and, inside `each`, `item`. `{{{{` and `}}}}` are literal braces. A text that
+is one expression and nothing else keeps its value's type. They may stand in `path query headers body form variables args
+fallback` of a call, in `headers` and `query` of an upstream (read for each call), in `response` and in the path of a proxy.
+`when each select allow` are bare expressions, without braces; `select` looks at the decoded body.
 The functions are in [expressions](expressions.md).
 
 """

@@ -7,18 +7,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from app.catalog import defaults, places
-from app.catalog.faults import Faults, Place
+from app.catalog.faults import Faults, Place, did_you_mean
 from app.catalog.json_schemas import Shapes, checked
 from app.catalog.nodes import Entry, Leaf, Node, Table, planted, table, tables, text
+from app.catalog.schema import Endpoint, Upstream
+from app.catalog.shape import check_inherited
 
 ROUTE_PARAM = re.compile(r"\{([^{}]*)\}")
+_HEIRS: dict[str, type[BaseModel]] = {"upstream": Upstream, "endpoint": Endpoint}
 _FILES_OF_TLS = ("ca", "cert", "key")
 
 
 def resolved(root: Table, folder: Path, faults: Faults) -> Table:
     """The whole catalog as `schema.Catalog` describes it; what is of a wrong shape is left as it is, for `shape` to tell."""
     shapes = Shapes(folder)
+    _check_defaults(root, faults)
     of_upstreams, of_endpoints = defaults.of(root, "upstream"), defaults.of(root, "endpoint")
     root = _each(root, "upstreams", lambda node: _upstream(node, of_upstreams, folder, faults))
     root = _each(root, "auth", lambda node: _scheme(node, folder, faults))
@@ -26,6 +32,23 @@ def resolved(root: Table, folder: Path, faults: Faults) -> Table:
     root = _each(root, "endpoints", lambda node: _endpoint(node, of_endpoints, upstreams, shapes, faults))
     empty: dict[str, Entry | None] = {key: None for key, entry in root.entries.items() if isinstance(entry.node, Leaf) and entry.node.value is None}
     return root.with_entries({**empty, "defaults": None})
+
+
+def _check_defaults(root: Table, faults: Faults) -> None:
+    """The form of `defaults`, told even where nothing inherits."""
+    entry = root.entries.get("defaults")
+    if entry is None or (isinstance(entry.node, Leaf) and entry.node.value is None):
+        return
+    if not isinstance(entry.node, Table):
+        faults.add(entry.node.place, "defaults should be a mapping with `upstream` or `endpoint`")
+        return
+    for key, one in entry.node.entries.items():
+        if key not in _HEIRS:
+            faults.add(one.key, f"unknown key '{key}' in defaults", did_you_mean(key, _HEIRS) or "there are `upstream` and `endpoint`")
+        elif (node := defaults.of(root, key)) is not None:
+            check_inherited(node, _HEIRS[key], faults, f"{key}s")
+        elif not isinstance(one.node, Leaf) or one.node.value is not None:
+            faults.add(one.node.place, f"defaults: {key} should be a mapping")
 
 
 def _each(node: Table, key: str, change: Callable[[Table], Table]) -> Table:

@@ -29,16 +29,24 @@ _LIMITS = {
 _FORMS = {"module:function": re.compile(r"python"), "sha256: and 64 hex digits": re.compile(r"keys")}
 
 
-def validated(node: Table, model: type[BaseModel], faults: Faults, under: tuple[str, ...] = ()) -> Any:
-    """The tree as a model; None where it is none, with every reason told. `under`: where the tree hangs in a catalog."""
+def validated(node: Table, faults: Faults) -> Catalog | None:
+    """A resolved catalog's tree as the model; None where it is none, with every reason told."""
     try:
-        return model.model_validate(plain(node), by_alias=True, by_name=False)
+        return Catalog.model_validate(plain(node), by_alias=True, by_name=False)
     except ValidationError as error:
-        _tell(error, node, faults, under)
+        _tell(error, node, faults, ())
         return None
 
 
-def _tell(error: ValidationError, root: Table, faults: Faults, under: tuple[str, ...]) -> None:
+def check_inherited(node: Table, model: type[BaseModel], faults: Faults, under: str) -> None:
+    """Tells what is wrong with `defaults.upstream` or `.endpoint`, but for what an heir may add. `under`: the heirs' section."""
+    try:
+        model.model_validate(plain(node), by_alias=True, by_name=False)
+    except ValidationError as error:
+        _tell(error, node, faults, (under, "*"), is_whole=False)
+
+
+def _tell(error: ValidationError, root: Table, faults: Faults, under: tuple[str, ...], is_whole: bool = True) -> None:
     """Faults of pydantic's errors; those of one value (the arms of a union) become one."""
     same: dict[Place, list[Mapping[str, Any]]] = {}
     found: dict[Place, tuple[Node, list[str]]] = {}
@@ -53,7 +61,8 @@ def _tell(error: ValidationError, root: Table, faults: Faults, under: tuple[str,
                 did_you_mean(key, known_keys([*under, *one["loc"][:-1]])),
             )
         elif one["type"] == "missing":
-            faults.add(place, f"{_owner(keys)}{one['loc'][-1]} is missing")
+            if is_whole:
+                faults.add(place, f"{_owner(keys)}{one['loc'][-1]} is missing")
         else:
             same.setdefault(place, []).append(one)
             found[place] = (node, keys)
