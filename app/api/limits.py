@@ -20,9 +20,9 @@ MOST_BUCKETS = 20_000
 class Rates:
     """The buckets of every endpoint that has a `limit`."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], runtime: Runtime) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], runtime: Runtime, most: int = MOST_BUCKETS) -> None:
         self._limits: dict[str, Limit] = {name: spec.limit for name, spec in endpoints.items() if spec.limit is not None}
-        self._runtime = runtime
+        self._runtime, self._most = runtime, most
         self._buckets: OrderedDict[tuple[str, str], Bucket] = OrderedDict()
 
     async def take(self, endpoint: str, context: Context) -> float:
@@ -41,7 +41,7 @@ class Rates:
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = Bucket(limit.rate, burst_of(limit))
-            if len(self._buckets) > MOST_BUCKETS:
+            if len(self._buckets) > self._most:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(key)
         now = self._runtime.now()

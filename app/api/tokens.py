@@ -102,7 +102,8 @@ class Tokens:
         if claims is None or (self.spec.issuer is not None and claims.get("iss") != self.spec.issuer):
             return None
         audience = claims.get("aud")
-        named = {audience} if isinstance(audience, str) else {one for one in audience or () if isinstance(one, str)}
+        listed = audience if isinstance(audience, list) else [audience]
+        named = {one for one in listed if isinstance(one, str)}
         if self._audiences and not self._audiences & named:
             return None
         expires, not_before = claims.get("exp"), claims.get("nbf", 0)

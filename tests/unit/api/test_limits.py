@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from app.api import limits
-from app.api.limits import Rates, burst_of, client_of
+from app.api.limits import MOST_BUCKETS, Rates, burst_of, client_of
 from app.catalog.schema import Endpoint, Limit
 from app.core.context import Context
 from app.core.identity import Identity
@@ -36,10 +35,10 @@ class Store:
         return self.wait
 
 
-def rates(clock: Clock, *, shared: Any = None, **limit: Any) -> Rates:
+def rates(clock: Clock, *, shared: Any = None, most: int = MOST_BUCKETS, **limit: Any) -> Rates:
     """One endpoint `e` with this limit."""
     endpoint = Endpoint(get="/e", limit=Limit.model_validate({"rate": "1/s", **limit}))
-    return Rates({"e": endpoint, "free": Endpoint(get="/f")}, Runtime(Tasks(lambda *_: None), clock, shared=shared))
+    return Rates({"e": endpoint, "free": Endpoint(get="/f")}, Runtime(Tasks(lambda *_: None), clock, shared=shared), most)
 
 
 def from_(address: str, identity: Identity | None = None) -> Context:
@@ -84,10 +83,9 @@ def test_the_burst_is_a_seconds_worth_unless_said(limit: dict[str, Any], burst: 
     assert burst_of(Limit.model_validate(limit)) == burst
 
 
-async def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_buckets_are_bounded() -> None:
     """Strangers cannot fill the memory: who has not asked for longest is forgotten."""
-    monkeypatch.setattr(limits, "MOST_BUCKETS", 3)
-    bucket = rates(Clock(), burst=1)
+    bucket = rates(Clock(), most=3, burst=1)
     for i in range(10):
         await bucket.take("e", from_(f"1.1.1.{i}"))
     assert repr(bucket) == "<Rates ['e']: 3 clients>"
