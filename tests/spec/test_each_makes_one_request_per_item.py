@@ -1,0 +1,101 @@
+"""The promise: `each` asks once per item, a few at once, equal requests once, and keeps the order of the list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.data import Data
+from app.core.reply import Reply
+from tests.fakes.plans import Bench, Script, kinds, status, statuses
+from tests.fakes.virtual_time import run_virtual
+
+pytestmark = pytest.mark.virtual_time
+IDS: dict[str, Any] = {"ids": {"in": "query", "type": "array"}}
+
+
+def bench_of(script: Script, **keys: Any) -> Bench:
+    calls = {"a": {"path": "/item/{item}", "each": "ids", **keys}, "b": "/b"}
+    return Bench({"deadline": "30s", "params": IDS, "calls": calls}, script)
+
+
+async def test_the_list_is_in_input_order_whoever_answers_first() -> None:
+    """Not in order of arrival."""
+    bench = bench_of(Script({"/item/1": "one", "/item/2": "two"}, {"/item/1": 0.5, "/item/2": 0.1}))
+    answer = await bench.run({"ids": [1, 2]})
+    assert answer.outcomes["a"].data.value == ["one", "two"]
+
+
+async def test_at_most_concurrency_requests_at_once() -> None:
+    """And as many as that."""
+    script = Script(delays={f"/item/{n}": 0.1 for n in range(9)})
+    await bench_of(script, concurrency=3).run({"ids": list(range(9))})
+    assert script.peak in (3, 4), "three of `each` and one beside"
+
+
+async def test_failed_items_are_null_and_the_call_partial() -> None:
+    """The error is that of the first in the list; attempts are the sum."""
+    script = Script({"/item/2": status(404), "/item/3": status(500), "/item/1": "one"}, {"/item/2": 0.5})
+    answer = await bench_of(script).run({"ids": [1, 2, 3]})
+    found = answer.outcomes["a"]
+    assert (found.status, found.attempts, found.http_status) == ("partial", 3, 404)
+    assert found.data.value == ["one", None, None]
+    assert not answer.complete
+
+
+async def test_when_all_items_fail_the_call_fails() -> None:
+    """No list of nulls."""
+    script = Script({"/item/1": status(500), "/item/2": status(503)})
+    answer = await bench_of(script).run({"ids": [1, 2]})
+    assert statuses(answer)["a"] == "failed"
+    assert answer.outcomes["a"].attempts == 2
+
+
+async def test_too_many_items_fail_before_any_request() -> None:
+    """With `limit`."""
+    script = Script()
+    answer = await bench_of(script, max_items=2).run({"ids": [1, 2, 3]})
+    assert kinds(answer) == {"a": "limit"}
+    assert len(script.calls) == 1
+
+
+@pytest.mark.parametrize("ids", [None, []])
+async def test_an_empty_or_null_list_is_an_empty_list(ids: list[int] | None) -> None:
+    """Without a request."""
+    answer = await bench_of(Script()).run({"ids": ids})
+    assert answer.outcomes["a"].data.value == []
+    assert answer.complete
+
+
+@given(st.lists(st.integers(0, 6), max_size=30), st.integers(1, 5), st.sets(st.integers(0, 6)))
+def test_every_list_comes_back_in_its_order_with_one_request_per_distinct_item(ids: list[int], width: int, bad: set[int]) -> None:
+    """For any list, any concurrency and any failing items."""
+    script = Script({f"/item/{n}": status(500) if n in bad else n * n for n in range(7)}, {f"/item/{n}": 0.01 * n for n in range(7)})
+
+    async def go() -> None:
+        answer = await bench_of(script, concurrency=width).run({"ids": ids})
+        expected = [None if n in bad else n * n for n in ids]
+        found = answer.outcomes["a"]
+        if ids and all(n in bad for n in ids):
+            assert found.status == "failed"
+        else:
+            assert found.data.value == expected
+        for n in set(ids):
+            assert script.asked(f"/item/{n}") == 1
+        assert script.open == 0
+
+    run_virtual(go())
+
+
+async def test_data_that_nothing_looks_into_is_not_decoded() -> None:
+    """Numbers keep their spelling."""
+
+    class Raw(Script):
+        def _reply(self, call: Any) -> Reply:
+            return Reply(Data.of_raw(b'{"n": 1.000}'), 200)
+
+    answer = await bench_of(Raw()).run({"ids": [1, 2]})
+    assert answer.outcomes["a"].data.raw == b'[{"n": 1.000},{"n": 1.000}]'
