@@ -77,7 +77,7 @@ def _step(name: str, spec: CallSpec, endpoint: Endpoint, ship: Ship) -> tuple[St
     asked: list[Reads] = [*bound, *(e for e in (when, each) if e is not None)]
     needs = _calls_named(asked, endpoint.calls)
     terminal = ship.push(spec) if spec.stream is not None and ship.push is not None else ship.terminal
-    stack = build(spec, "CALL" if is_python else method, ship.state, terminal, ship.credentials)
+    stack = build(spec, "CALL" if is_python else method, ship.state, terminal, ship.credentials, is_read=endpoint.method == "GET")
     own_forward = spec.forward if spec.forward != endpoint.forward and any("request" in r.names for r in asked) else None
     step = Step(
         name, spec, "CALL" if is_python else method, needs,
