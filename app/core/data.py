@@ -77,6 +77,11 @@ class Data:
         """Whether this is JSON's null."""
         return self._value is None or self._raw == b"null"
 
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the decoded value is kept, beside the text or instead of it."""
+        return self._value is not _UNSET
+
     def __len__(self) -> int:
         """The size of the JSON text in bytes."""
         return len(self.raw)

@@ -89,12 +89,13 @@ class ProtocolFailed(CallFailure):
 
 
 class StatusFailed(CallFailure):
-    """The upstream answered, with a status that is no success."""
+    """The upstream answered, with a status that is no success. `headers` are its raw fields, where someone may ask for them."""
 
     type = "status"
 
-    def __init__(self, http_status: int, *, retry_after: float | None = None) -> None:
+    def __init__(self, http_status: int, *, retry_after: float | None = None, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         super().__init__(f"answered {http_status}", http_status=http_status, retry_after=retry_after)
+        self.headers = headers
         self.retryable = True
         self.blames_upstream = http_status >= 500
 
@@ -200,3 +201,10 @@ class InternalFailure(CallFailure):
 
     type = "internal"
     text = "an internal error"
+
+
+def unsent() -> TimedOut:
+    """The time was up before anything was sent, in a wait of our own: no fault of the upstream's, and not worth a retry."""
+    failure = TimedOut(sent=False)
+    failure.blames_upstream = failure.retryable = False
+    return failure

@@ -27,6 +27,15 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionFailed:
+    """A Python upstream's function raised, or returned what is no JSON. `reason` names a type and a line, and holds no values."""
+
+    upstream: str
+    call: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """A call has settled, with the status of its source."""
 

@@ -30,6 +30,11 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether no new task is taken any more."""
+        return self._closing
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:

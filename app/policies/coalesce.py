@@ -1,0 +1,130 @@
+"""Identical calls in flight share one request, which belongs to none of them: it ends when its last caller leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+
+from app.core.call import Call, Flight, Policy, Record, Send
+from app.core.errors import CallFailure, InternalFailure, TimedOut
+from app.core.events import CacheAsked
+from app.core.reply import Reply
+from app.policies.state import UpstreamState
+
+INFINITE = float("inf")
+_Landing = Reply | BaseException | None
+"""What a caller's wait ends with: the shared outcome, or None when the caller's own time is up."""
+
+
+class _Shared:
+    """A flight and who waits for it. `record` is that of the call that began it: the attempts are everyone's."""
+
+    __slots__ = ("callers", "flight", "record", "task")
+
+    def __init__(self, call: Call) -> None:
+        self.flight = Flight(call.deadline)
+        self.record: Record = call.record
+        self.callers: set[asyncio.Future[_Landing]] = set()
+        self.task: asyncio.Task[None]
+
+
+class Coalescer:
+    """The flights of all calls whose stacks are alike from here on down."""
+
+    def __init__(self, state: UpstreamState, send: Send, flights: dict[Hashable, _Shared]) -> None:
+        self._state = state
+        self._send = send
+        self._flights = flights
+        self._joined = CacheAsked(state.name, "coalesced")
+        self._task_name = f"flight {state.name}"
+
+    async def send(self, call: Call) -> Reply:
+        """Joins the flight of an identical call, or begins one; waits for it until the caller's own deadline."""
+        key = call.key
+        shared = self._flights.get(key)
+        if shared is None:
+            shared = self._take_off(key, call)
+        else:
+            self._join(shared, call)
+        loop = asyncio.get_running_loop()
+        caller: asyncio.Future[_Landing] = loop.create_future()
+        shared.callers.add(caller)
+        timer = loop.call_at(call.deadline, _time_is_up, caller)
+        is_late = False
+        try:
+            landing = await caller
+            is_late = landing is None
+        finally:
+            timer.cancel()
+            shared.callers.discard(caller)
+            _copy(shared.record, call.record)
+            if not shared.callers and not shared.task.done():
+                self._end(key, shared, is_late)
+        return _outcome(landing)
+
+    def _join(self, shared: _Shared, call: Call) -> None:
+        call.record.cache = "coalesced"
+        shared.flight.until = max(shared.flight.until, call.deadline)
+        self._state.cached["coalesced"] += 1
+        self._state.runtime.emit(self._joined)
+
+    def _take_off(self, key: Hashable, call: Call) -> _Shared:
+        shared = _Shared(call)
+        own = call.but(deadline=INFINITE, flight=shared.flight)
+        shared.task = self._state.runtime.tasks.spawn(self._fly(key, shared, own), name=self._task_name)
+        self._flights[key] = shared
+        return shared
+
+    async def _fly(self, key: Hashable, shared: _Shared, call: Call) -> None:
+        landing: _Landing = None
+        try:
+            landing = await self._send(call)
+        except CallFailure as failure:
+            landing = failure
+        except BaseException as fault:
+            landing = fault
+            raise
+        finally:
+            if self._flights.get(key) is shared:
+                del self._flights[key]
+            for caller in shared.callers:
+                if not caller.done():
+                    caller.set_result(landing)
+
+    def _end(self, key: Hashable, shared: _Shared, is_late: bool) -> None:
+        """The last caller has left: nobody may join any more, and the request is cancelled."""
+        if self._flights.get(key) is shared:
+            del self._flights[key]
+        shared.flight.is_cut = is_late
+        shared.task.cancel()
+
+
+def _time_is_up(caller: asyncio.Future[_Landing]) -> None:
+    if not caller.done():
+        caller.set_result(None)
+
+
+def _copy(shared: Record, own: Record) -> None:
+    """What became of the shared request, so far, became of the caller's."""
+    if own is not shared:
+        own.attempts, own.http_status, own.notes = shared.attempts, shared.http_status, shared.notes
+
+
+def _outcome(landing: _Landing) -> Reply:
+    if isinstance(landing, Reply):
+        return landing
+    if landing is None:
+        raise TimedOut
+    if isinstance(landing, CallFailure):
+        raise landing.with_traceback(None)  # one failure for many callers: each would add its frames to it
+    raise InternalFailure from landing
+
+
+def coalesce(state: UpstreamState, alike: Hashable) -> Policy:
+    """Shares flights among the calls whose stacks below are `alike`."""
+    flights: dict[Hashable, _Shared] = state.flights.setdefault(alike, {})
+
+    def wrap(send: Send) -> Send:
+        return Coalescer(state, send, flights).send
+
+    return wrap

@@ -1,0 +1,75 @@
+"""Finds how many calls at once an upstream can serve: as long as answers are not slower than its best, a few more; else fewer.
+
+After Netflix's concurrency-limits (Gradient) and Envoy's adaptive concurrency: the limit moves by the ratio of the best
+latency to that of now, plus a little room. The best is that of the last ten seconds, during which the limit is lowered
+once for a moment, so that a queue of our own making is not taken for the upstream's own pace.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+SAMPLES = 10
+"""Answers that make a measurement; so many at least, and half of the limit."""
+PACE = 0.1
+"""A measurement also takes so many seconds."""
+TOLERANCE = 1.1
+"""Latency may be so much over the best before the limit falls: noise."""
+MEMORY = 10.0
+"""Seconds for which the best latency is believed."""
+DIP = 0.75
+"""What is left of the limit while the best latency is measured anew."""
+START = 20
+
+
+class Gradient:
+    """The limit of one upstream, between 1 and `most`."""
+
+    __slots__ = ("_best", "_busiest", "_dips", "_limit", "_next_dip", "_samples", "_since", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._limit = float(min(most, START))
+        self._samples: list[float] = []
+        self._since = 0.0
+        self._busiest = 0
+        self._best: list[tuple[float, float]] = []
+        self._next_dip = 0.0
+        self._dips = False
+
+    @property
+    def limit(self) -> int:
+        """How many calls may be with the upstream now."""
+        return max(1, int(self._limit * DIP if self._dips else self._limit))
+
+    def sample(self, now: float, seconds: float, in_flight: int) -> None:
+        """An answer took `seconds`, with `in_flight` calls out; one that came too late counts as well."""
+        if not self._samples:
+            self._since, self._busiest = now, 0
+        self._samples.append(seconds)
+        self._busiest = max(self._busiest, in_flight)
+        if len(self._samples) >= max(SAMPLES, self._limit / 2) and now - self._since >= PACE:
+            self._measure(now)
+
+    def _measure(self, now: float) -> None:
+        latency = sorted(self._samples)[len(self._samples) // 2]
+        self._samples = []
+        best = self._remember(now, latency)
+        if self._dips or now >= self._next_dip:
+            self._dips = not self._dips
+            self._next_dip = now + MEMORY / 2
+            return
+        gradient = max(0.5, min(1.0, TOLERANCE * best / latency))
+        if gradient == 1.0 and self._busiest < self._limit / 2:
+            return
+        self._limit = max(1.0, min(float(self.most), gradient * self._limit + max(1.0, sqrt(self._limit) / 2)))
+
+    def _remember(self, now: float, latency: float) -> float:
+        """The least latency of the last ten seconds, this one included."""
+        self._best = [(at, known) for at, known in self._best if now - at < MEMORY and known < latency]
+        self._best.append((now, latency))
+        return self._best[0][1]
+
+    def __repr__(self) -> str:
+        best = f"{self._best[0][1] * 1000:.1f} ms" if self._best else "unknown"
+        return f"<Gradient {self.limit} of {self.most}, best {best}>"

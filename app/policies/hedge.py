@@ -1,0 +1,118 @@
+"""Starts a second attempt beside a slow one; the first good answer wins and the other is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from app.catalog.schema_policies import Hedge
+from app.core.call import Call, Policy, Send
+from app.core.errors import CallFailure
+from app.core.events import BudgetSpent, Hedged
+from app.core.reply import Reply
+from app.policies.state import UpstreamState
+
+
+def hedge(spec: Hedge, state: UpstreamState) -> Policy:
+    """Races a second attempt against one that takes longer than `after`, within its budget."""
+    now, budget, latency = state.runtime.now, state.hedges, state.latency
+    after: Callable[[], float | None]
+    if isinstance(spec.after, str):
+        share = int(spec.after[1:]) / 100
+
+        def after() -> float | None:
+            return latency.quantile(now(), share)
+
+    else:
+        fixed = spec.after
+
+        def after() -> float | None:
+            return fixed
+
+    def wrap(send: Send) -> Send:
+        async def hedged(call: Call) -> Reply:
+            budget.count(now())
+            delay = after()
+            return await send(call) if delay is None else await Race(send, call, spec.budget, state).run(delay)
+
+        return hedged
+
+    return wrap
+
+
+class Race:
+    """One call with two attempts at most.
+
+    The first runs in the caller's own task, so that a call that is not slow pays for a timer and nothing else. When the
+    second wins it cancels that task as `asyncio.timeout` does, and takes the cancellation back.
+    """
+
+    def __init__(self, send: Send, call: Call, budget: float, state: UpstreamState) -> None:
+        self._send = send
+        self._call = call
+        self._budget = budget
+        self._state = state
+        self._task = asyncio.current_task()
+        self._second: asyncio.Task[None] | None = None
+        self._reply: Reply | None = None
+        self._is_first_running = True
+
+    async def run(self, delay: float) -> Reply:
+        """The first good answer, else the first attempt's failure."""
+        assert self._task is not None  # noqa: S101 - a stack runs in a task
+        cancellations = self._task.cancelling()
+        timer = asyncio.get_running_loop().call_later(delay, self._start)
+        try:
+            reply = await self._send(self._call)
+        except CallFailure as failure:
+            first = failure
+        except asyncio.CancelledError:
+            if self._reply is not None and self._task.uncancel() <= cancellations:
+                return self._reply
+            self._stop()
+            raise
+        else:
+            self._stop()
+            return reply
+        finally:
+            self._is_first_running = False
+            timer.cancel()
+        return await self._await_second(first)
+
+    def _start(self) -> None:
+        """The first attempt is slow: begins the second, if the budget has one left."""
+        state, runtime = self._state, self._state.runtime
+        if runtime.tasks.is_closing or runtime.now() >= self._call.until:
+            return
+        if not state.hedges.take(runtime.now(), self._budget):
+            runtime.emit(BudgetSpent(state.name, "hedge"))
+            return
+        runtime.emit(Hedged(state.name, self._call.name))
+        self._second = runtime.tasks.spawn(self._run_second(), name=f"hedge {state.name}")
+
+    async def _run_second(self) -> None:
+        try:
+            self._reply = await self._send(self._call)
+        except CallFailure:
+            return  # the first may still win; if not, its failure is the call's
+        if self._is_first_running and self._task is not None:
+            self._task.cancel()
+
+    async def _await_second(self, first: CallFailure) -> Reply:
+        """The first attempt has failed: the second decides, while anyone waits."""
+        flight = self._call.flight
+        if self._second is None or (flight is not None and flight.is_cut):
+            self._stop()
+            raise first
+        try:
+            await asyncio.wait((self._second,))
+        except asyncio.CancelledError:
+            self._stop()
+            raise
+        if self._reply is None:
+            raise first
+        return self._reply
+
+    def _stop(self) -> None:
+        if self._second is not None:
+            self._second.cancel()
