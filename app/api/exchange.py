@@ -19,13 +19,12 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from app.api import refusals
 from app.api.edge import Edge
 from app.api.problems import Problem
 
 _NOT_A_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NOT_A_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_NOTSENT_LOWAT = 25
-"""TCP_NOTSENT_LOWAT on Linux; Python's socket module has no name for it before 3.13."""
 _UNSENT = 16 << 10
 """Bytes of a live stream that the kernel keeps unsent; without it megabytes of stale updates lie there."""
 _log = logging.getLogger("uvicorn.error")
@@ -34,8 +33,8 @@ _log = logging.getLogger("uvicorn.error")
 def keep_little_unsent(transport: Any) -> None:
     """Makes a slow reader felt after 16 KiB instead of megabytes, where the system can."""
     sock = transport.get_extra_info("socket")
-    if sock is not None and hasattr(socket, "TCP_INFO") and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT)
+    if sock is not None and hasattr(socket, "TCP_NOTSENT_LOWAT") and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
 
 class Exchange(RequestResponseCycle):
@@ -162,11 +161,23 @@ class Exchange(RequestResponseCycle):
         self.leave()
         self.on_response()
 
-    async def send_500_response(self) -> None:
-        """The last resort, outside the framework: a problem document, and the connection ends."""
-        headers, body = Problem(500).response("-")
-        await self.send({"type": "http.response.start", "status": 500, "headers": [*headers, (b"connection", b"close")]})
-        await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
+    async def run_asgi(self, app: Any) -> None:
+        """Runs the application. What it leaves open is ended here: a 500 before the head, a cut connection after it."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except Exception:  # the last resort, outside the framework: the process goes on, the client learns nothing
+            _log.exception("a fault of the application")
+        finally:
+            if not self.response_started and not self.disconnected:
+                self._fail()
+            elif not self.response_complete:
+                self.transport.close()
+
+    def _fail(self) -> None:
+        self.keep_alive = False
+        self.transport.write(refusals.answer(Problem(500), self.scope["headers"], is_head=self.scope["method"] == "HEAD"))
+        self.response_started = True
+        self._end()
 
 
 def _check(headers: list[tuple[bytes, bytes]]) -> None:

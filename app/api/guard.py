@@ -71,9 +71,10 @@ class Guard(HttpToolsProtocol):
         self.transport, self.flow = transport, FlowControl(transport)
         self.server, self.client = get_local_addr(transport), get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
-        self._rest()
         if len(self.connections) > self.limits.max_connections and not self.edge.make_room():
             self._say(refusals.FULL)
+        else:
+            self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells every request of the connection that its client is gone."""

@@ -9,13 +9,42 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from uvicorn.server import ServerState
+
 from app.api.admission import Admission
 from app.api.edge import Edge, Limits
 from app.draining import config
 from app.settings import Settings
-from uvicorn.server import ServerState
 
 Handle = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class Line:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def answer(self, within: float = 4) -> bytes:
+        """One answer with a Content-Length, or what came until the end."""
+        async with asyncio.timeout(within):
+            try:
+                head = await self.reader.readuntil(b"\r\n\r\n")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return b""
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0] or b"0")
+            return head + await self.reader.readexactly(length)
+
+    async def ended(self, within: float = 4) -> float:
+        """Seconds until the other side closes."""
+        began = asyncio.get_running_loop().time()
+        async with asyncio.timeout(within):
+            try:
+                while await self.reader.read(65536):
+                    pass
+            except ConnectionError:
+                pass
+        return asyncio.get_running_loop().time() - began
 
 
 @dataclass
@@ -27,19 +56,26 @@ class Guarded:
     state: ServerState
     seen: list[Any] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+    async def dial(self, data: bytes = b"") -> Line:
+        """Connects and sends; closed at the end at the latest."""
+        line = Line(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.lines.append(line)
+        line.writer.write(data)
+        return line
 
     async def ask(self, data: bytes, within: float = 5) -> bytes:
         """Sends bytes on a connection of its own and reads until its end, or until nothing comes for a while."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(data)
+        line = await self.dial(data)
         answer = b""
         try:
             async with asyncio.timeout(within):
-                while chunk := await reader.read(65536):
+                while chunk := await line.reader.read(65536):
                     answer += chunk
         except (TimeoutError, ConnectionError):
             pass
-        writer.transport.abort()
+        line.writer.transport.abort()
         return answer
 
 
@@ -115,9 +151,12 @@ async def guarded(app: Any, limits: Limits | None = None, most: int = 1000) -> A
         0,
     )
     edge.start(loop)
+    site = Guarded(server.sockets[0].getsockname()[1], edge, state, getattr(app, "seen", []), getattr(app, "gone", []))
     try:
-        yield Guarded(server.sockets[0].getsockname()[1], edge, state, getattr(app, "seen", []), getattr(app, "gone", []))
+        yield site
     finally:
+        for line in site.lines:
+            line.writer.transport.abort()
         edge.stop()
         server.close()
         for connection in (*edge.connections, *state.connections):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 import pytest
-from app.api.address import client_address
 from hypothesis import given
 from hypothesis import strategies as st
+
+from app.api.address import client_address
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 XFF, FORWARDED = "x-forwarded-for", "forwarded"

@@ -12,6 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from app.api.auth import Gate
 from app.api.problems import Problem
 from app.catalog.schema import Catalog
@@ -19,8 +22,6 @@ from app.core.errors import ExpressionFailed
 from app.core.identity import Identity
 from app.core.runtime import Runtime
 from app.core.tasks import Tasks
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from tests.fakes.issuer import AUDIENCE, CURVE, EDWARDS, ISSUER, SHARED, SIGNER, STRANGER, b64, claims, forged, jwk, key_set, signed, token
 
 KEYS = {"acme": "acme-secret-key", "globex": "globex-secret-key"}
@@ -96,7 +97,9 @@ async def test_a_key_is_known_by_its_digest(world: World) -> None:
     assert identity == Identity("partner", "acme", {"sub": "acme"}, None, "x-api-key")
 
 
-@pytest.mark.parametrize("key", ["", "wrong", "acme", KEYS["acme"][:-1], KEYS["acme"] + "x", KEYS["acme"].upper(), "sha256:" + "0" * 64, "\xff", "k" * 5000])
+@pytest.mark.parametrize(
+    "key", ["", "wrong", "acme", KEYS["acme"][:-1], KEYS["acme"] + "x", KEYS["acme"].upper(), "sha256:" + "0" * 64, "\xff", "k" * 5000]
+)
 async def test_anything_else_is_no_key(world: World, key: str) -> None:
     """401 with a challenge, which does not show what was sent."""
     problem = await refused(world.ask(["partner"], ("x-api-key", key)))
@@ -230,7 +233,11 @@ async def test_a_token_needs_its_scheme(world: World, value: str) -> None:
 @given(text=st.text(alphabet=st.characters(max_codepoint=255), max_size=80))
 async def test_no_text_is_an_error_of_ours(world: World, text: str) -> None:
     """Whatever is sent as a credential, the answer is 401."""
-    for scheme, header in (("user", bearer(text)), ("partner", ("x-api-key", text)), ("user", bearer(f"{b64(text.encode())}.{b64(text.encode())}.x"))):
+    for scheme, header in (
+        ("user", bearer(text)),
+        ("partner", ("x-api-key", text)),
+        ("user", bearer(f"{b64(text.encode())}.{b64(text.encode())}.x")),
+    ):
         await refused(world.ask([scheme], header))
 
 
@@ -329,7 +336,12 @@ async def test_what_is_presented_must_hold_for_some_scheme(world: World) -> None
     await world.gate.verify([])
     await world.gate.verify(world.gate.token_headers(KEYS["acme"]))
     await world.gate.verify(world.gate.token_headers(token()))
-    for bad in (world.gate.token_headers("wrong"), world.gate.token_headers("\u2603"), [bearer(token(STRANGER))], [bearer(token()), ("x-api-key", "bad")]):
+    for bad in (
+        world.gate.token_headers("wrong"),
+        world.gate.token_headers("\u2603"),
+        [bearer(token(STRANGER))],
+        [bearer(token()), ("x-api-key", "bad")],
+    ):
         await refused(world.gate.verify(bad))
 
 

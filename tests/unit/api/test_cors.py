@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from app.api.cors import Cors
 from app.catalog.schema import Cors as Spec
 
@@ -45,7 +46,9 @@ async def test_a_preflight_is_answered_for_a_listed_origin() -> None:
     assert "Origin" in answer["vary"]
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://app.example", APP + ".evil.example", APP + ":8443", APP + "/", APP.upper(), ""])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://app.example", APP + ".evil.example", APP + ":8443", APP + "/", APP.upper(), ""]
+)
 async def test_origins_are_compared_whole(origin: str) -> None:
     """A foreign one gets no grant, and none is reflected."""
     for answer in (await preflight(SPEC, origin), await ask(SPEC, origin=origin)):

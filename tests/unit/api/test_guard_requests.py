@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+
 from app.api.edge import Limits
 from tests.fakes.guarded import Echo, Guarded, guarded
 
@@ -124,7 +125,17 @@ async def test_what_is_ambiguous_or_malformed_is_refused(site: Guarded, case: st
     assert all(scope["path"] == "/body" for scope in site.seen)
 
 
-CHUNKS = [b"zz\r\n", b"0x1\r\na\r\n", b"-1\r\n", b"1\na\n0\n\n", b"1\r\naXX0\r\n\r\n", b"1\r\nab\r\n", b"1 \r\na\r\n", b"fffffffffffffffff\r\n", b"\r\n"]
+CHUNKS = [
+    b"zz\r\n",
+    b"0x1\r\na\r\n",
+    b"-1\r\n",
+    b"1\na\n0\n\n",
+    b"1\r\naXX0\r\n\r\n",
+    b"1\r\nab\r\n",
+    b"1 \r\na\r\n",
+    b"fffffffffffffffff\r\n",
+    b"\r\n",
+]
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)

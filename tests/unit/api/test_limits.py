@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from app.api.limits import MOST_BUCKETS, Rates, burst_of, client_of
 from app.catalog.schema import Endpoint, Limit
 from app.core.context import Context
