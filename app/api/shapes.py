@@ -32,10 +32,13 @@ def shape_of_data(endpoint: Endpoint, schemas: Mapping[str, Schema], components:
 
 
 def rebased(schema: Any, base: str) -> Any:
-    """A schema whose references to itself hold where it stands now: `#/$defs/x` becomes `BASE/$defs/x`."""
+    """A schema whose references to itself hold where it stands now: `#/$defs/x` becomes `BASE/$defs/x`.
+
+    What has an `$id` is a resource of its own: its references are to itself wherever it stands.
+    """
     if isinstance(schema, list):
         return [rebased(one, base) for one in schema]
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or "$id" in schema:
         return schema
     return {key: _rebased_value(key, value, base) for key, value in schema.items()}
 

@@ -19,7 +19,8 @@ from app.api.problems import Problem, RawHeaders, verdict
 from app.api.seen import Seen, seen
 from app.engine.plan import Inputs, Plan
 from app.live.events import Complete, Draining, Ended, Event, Failed, Part, Position, Update
-from app.live.hub import Hub, Subscription, TooManyTopics
+from app.live.hub import Hub, TooManyTopics
+from app.live.subscription import Subscription
 
 COMMENT_EVERY = 15.0
 """Seconds of silence after which a comment keeps proxies from closing the stream (section 6 of the contract)."""
