@@ -138,6 +138,7 @@ class RequestEnded:
 Event: TypeAlias = (
     RequestEnded
     | AttemptEnded
+    | FunctionFailed
     | CallEnded
     | Retried
     | Hedged

@@ -58,7 +58,7 @@ class Decoder:
             return decode(body, kind, charset)
         try:
             async with asyncio.timeout_at(None if expires == math.inf else expires):
-                return await self._threads.submit(lambda: decode(body, kind, charset))
+                return await self._threads.submit(lambda: decode(body, kind, charset)).future
         except TimeoutError as exc:
             raise TimedOut from exc
 

@@ -1,0 +1,158 @@
+"""Calls to a Python upstream: a function in the loop, on a thread or in a process, bounded in time and number.
+
+Work on a thread or in a process cannot be stopped: at its timeout the caller is released, and the slot stays taken until the
+function returns. The record's `lingers` tells the concurrency policy, whose slot that is, when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from app.catalog.schema import Upstream
+from app.core.call import Call
+from app.core.data import Data
+from app.core.errors import CallFailure, DecodeFailed, InternalFailure, TimedOut, TooLarge
+from app.core.events import AttemptEnded, FunctionFailed
+from app.core.reply import Reply
+from app.core.runtime import Runtime
+from app.upstream.perform import Function, Result, Returned, load, perform, perform_async
+from app.upstream.processes import Processes
+from app.upstream.threads import Threads
+
+THREADS = 32
+"""Threads of an upstream that says no `concurrency`: they mostly wait, and each costs some 100 KB."""
+
+MOST_PROCESSES = 64
+"""However large the `concurrency`: each process costs 20 MB and more, and a processor."""
+
+
+class Work(Protocol):
+    """A call of the function that is under way, or in line."""
+
+    @property
+    def future(self) -> asyncio.Future[Result]:
+        """Its result, on the loop."""
+        ...
+
+    def withdraw(self) -> bool:
+        """Takes it back; False where it has begun and goes on to its end."""
+        ...
+
+
+class _Task:
+    """A call of an async function: withdrawing cancels it, which it may take its time to heed."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, task: asyncio.Task[Result]) -> None:
+        self.future: asyncio.Future[Result] = task
+
+    def withdraw(self) -> bool:
+        """Cancels the function."""
+        self.future.cancel()
+        return False
+
+
+class PythonUpstream:
+    """One Python upstream of a catalog. `send` is the innermost service of its calls' stacks."""
+
+    def __init__(self, name: str, spec: Upstream, folder: Path, runtime: Runtime) -> None:
+        assert spec.python is not None  # noqa: S101 - only Python upstreams come here
+        self.name = name
+        self._runtime = runtime
+        self._threads: Threads | None = None
+        self._processes: Processes | None = None
+        most = spec.concurrency.max if spec.concurrency else None
+        if spec.run == "process":
+            self.kind: Literal["async", "thread", "process"] = "process"
+            self._processes = Processes(min(most or os.cpu_count() or 1, MOST_PROCESSES), spec.python, folder)
+            self._start: Callable[[dict[str, Any], int], Work] = self._processes.submit
+            return
+        function = load(spec.python, folder)
+        self.kind = spec.run or ("async" if inspect.iscoroutinefunction(function) else "thread")
+        if self.kind == "async":
+            self._start = self._on_loop(function)
+        else:
+            self._threads = Threads(most or THREADS, f"python-{name}")
+            self._start = self._on_thread(function, self._threads)
+
+    def _on_loop(self, function: Function) -> Callable[[dict[str, Any], int], Work]:
+        tasks = self._runtime.tasks
+        return lambda args, limit: _Task(tasks.spawn(perform_async(function, args, limit), name=f"python {self.name}"))
+
+    def _on_thread(self, function: Function, threads: Threads) -> Callable[[dict[str, Any], int], Work]:
+        return lambda args, limit: threads.submit(lambda: perform(function, args, limit))
+
+    async def send(self, call: Call) -> Reply:
+        """Calls the function with `args` as keyword arguments; answers or fails at the latest when the call expires."""
+        now, began, record = self._runtime.now, self._runtime.now(), call.record
+        expires = min(call.expires, call.deadline)
+        if expires <= began:
+            raise _never_begun()
+        record.lingers = None
+        failure: str | None = "cancelled"
+        work = self._start(call.args or {}, call.reading.max_body)
+        has_begun = True
+        try:
+            await asyncio.wait((work.future,), timeout=None if expires == math.inf else expires - now())
+            if not work.future.done():
+                has_begun = self._leave(call, work)
+                raise TimedOut if has_begun else _never_begun()
+            reply = Reply(self._data(call, work.future))
+            failure = None
+            return reply
+        except asyncio.CancelledError:
+            has_begun = self._leave(call, work)
+            raise
+        except CallFailure as exc:
+            failure = exc.type
+            raise
+        finally:
+            record.attempts += has_begun
+            self._runtime.emit(AttemptEnded(self.name, call.name, now() - began, failure, None))
+
+    def _leave(self, call: Call, work: Work) -> bool:
+        """Leaves work that is not done to itself; whether it has begun."""
+        if work.future.done() or not work.withdraw():
+            call.record.lingers = None if work.future.done() else work.future
+            return True
+        return False
+
+    def _data(self, call: Call, future: asyncio.Future[Result]) -> Data:
+        if future.cancelled():
+            raise InternalFailure  # the service is shutting down
+        try:
+            result = future.result()
+        except BrokenProcessPool as exc:
+            self._runtime.emit(FunctionFailed(self.name, call.name, "its process died"))
+            raise InternalFailure from exc
+        if isinstance(result, Returned):
+            return Data.of_raw(result.body)
+        self._runtime.emit(FunctionFailed(self.name, call.name, f"{result.why}: {result.reason}"))
+        raise _FAILURES[result.why]()
+
+    async def aclose(self) -> None:
+        """Ends its idle threads and all of its processes."""
+        if self._threads is not None:
+            self._threads.close()
+        if self._processes is not None:
+            self._processes.close()
+
+    def __repr__(self) -> str:
+        return f"<PythonUpstream {self.name} {self.kind}>"
+
+
+_FAILURES: dict[str, type[CallFailure]] = {"raised": InternalFailure, "no_json": DecodeFailed, "too_large": TooLarge}
+
+
+def _never_begun() -> CallFailure:
+    failure = TimedOut(sent=False)
+    failure.blames_upstream = False
+    return failure
