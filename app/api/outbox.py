@@ -86,7 +86,9 @@ class Outbox(Generic[F]):
         return None
 
     async def wait(self) -> None:
-        """Until something waits; only for the one writer, after `next` gave nothing."""
+        """Until something waits; for the one writer alone."""
+        if self._control or self._ready or self._close is not None:
+            return
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter

@@ -18,7 +18,7 @@ from app.core.data import Data
 from app.core.errors import CallFailure, DecodeFailed, Overloaded, TimedOut
 from app.core.reply import Reply
 from app.core.runtime import Runtime
-from app.upstream.decode import decode
+from app.upstream.decode import Decoder
 from app.upstream.feeds import Feed, sse_feed, websocket_feed
 from app.upstream.http import HttpUpstream
 
@@ -45,6 +45,7 @@ class Pushes:
         self._specs, self._upstreams, self._runtime = specs, upstreams, runtime
         self._sources: dict[Hashable, Source] = {}
         self._listeners: dict[Hashable, dict[object, Callable[[], None]]] = {}
+        self._decoder = Decoder("push")
 
     def terminal(self, upstream: str, spec: CallSpec) -> Send:
         """The innermost service of a call with `stream`: gives the latest value."""
@@ -91,7 +92,7 @@ class Pushes:
                 raise Overloaded
             min(unused, key=lambda s: s.used).close()
         feed = sse_feed(self._upstreams.stream(upstream)) if kind == "sse" else websocket_feed(self._specs[upstream])
-        source = self._sources[key] = Source(key, feed, call, self._runtime, self)
+        source = self._sources[key] = Source(key, feed, call, self._runtime, self._decoder, self)
         return source
 
     def changed(self, key: Hashable) -> None:
@@ -112,6 +113,7 @@ class Pushes:
         """Closes every source."""
         for source in list(self._sources.values()):
             source.close()
+        self._decoder.close()
 
     def __repr__(self) -> str:
         return f"<Pushes {len(self._sources)} open>"
@@ -120,10 +122,10 @@ class Pushes:
 class Source:
     """One connection that pushes, and the latest that came over it."""
 
-    def __init__(self, key: Hashable, feed: Feed, call: Call, runtime: Runtime, pushes: Pushes) -> None:
+    def __init__(self, key: Hashable, feed: Feed, call: Call, runtime: Runtime, decoder: Decoder, pushes: Pushes) -> None:
         self.key = key
         self.used = runtime.now()
-        self._feed, self._call, self._runtime, self._pushes = feed, call, runtime, pushes
+        self._feed, self._call, self._runtime, self._decoder, self._pushes = feed, call, runtime, decoder, pushes
         self._value: Data | None = None
         self._failure: CallFailure | None = None
         self._attempts = 0
@@ -187,10 +189,20 @@ class Source:
             async for message in open_messages:
                 came += 1
                 try:
-                    self._say(_decoded(message, call.reading.decode), None)
-                except DecodeFailed as failure:
+                    self._say(await self._decoded(message, call.reading.decode), None)
+                except CallFailure as failure:
                     self._say(None, failure)
         return came
+
+    async def _decoded(self, message: str | bytes, how: str) -> Data:
+        """A message's data: JSON, or where the catalog leaves it open and it is none, the text itself."""
+        body = message.encode() if isinstance(message, str) else message
+        try:
+            return await self._decoder.decode(body, None, how)
+        except DecodeFailed:
+            if how != "auto":
+                raise
+            return Data.of(body.decode("utf-8", "replace"))
 
     async def _pause(self, failed: int) -> None:
         """Full jitter; a call that waits for the first value cuts it short."""
@@ -228,14 +240,3 @@ class Source:
     def __repr__(self) -> str:
         state = "down" if self._failure else "up" if self._value is not None else "waiting"
         return f"<Source {self._call.upstream}.{self._call.name} {state}>"
-
-
-def _decoded(message: str | bytes, how: str) -> Data:
-    """A message's data: JSON, or where the catalog leaves it open and it is none, the text itself."""
-    body = message.encode() if isinstance(message, str) else message
-    try:
-        return decode(body, "application/json" if how == "auto" else None, how)
-    except DecodeFailed:
-        if how != "auto":
-            raise
-        return Data.of(body.decode("utf-8", "replace"))

@@ -1,0 +1,76 @@
+"""Frames of clients: which are messages, which can be answered by their id, which end the connection."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.api.messages import Named, Ping, Subscribe, Unsubscribe, Unusable, read, write
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "7", '"ping"', "null", "{}", '{"type": 7}', '{"type": "nonsense"}', '{"type": "part"}', '{"type": "ping", "payload": NaN}',
+    '{"type": "ping"} {"type": "ping"}', '{"type": "subscribe", "payload": {"endpoint": "x"}}', '{"type": "unsubscribe"}',
+    '{"type": "unsubscribe", "id": 7}',
+    '{"type": "subscribe", "id": "", "payload": {"endpoint": "x"}}', '{"type": "subscribe", "id": 7, "payload": {"endpoint": "x"}}',
+    json.dumps({"type": "subscribe", "id": "x" * 129, "payload": {"endpoint": "x"}}), '{"type": "connection_init", "payload": {"token": 7}}',
+    '{"type": "ping", "payload": ' + "[" * 7000 + "]" * 7000 + "}", "\ud800",
+])  # fmt: skip
+def test_what_is_no_message_is_unusable(text: str) -> None:
+    """It ends the connection with 4400."""
+    with pytest.raises(Unusable):
+        read(text)
+
+
+@pytest.mark.parametrize("payload", [
+    {}, {"endpoint": 7}, {"endpoint": None}, {"endpoint": "x", "live": "yes"}, {"endpoint": "x", "live": 1}, {"endpoint": "x", "resume": "x"},
+    {"endpoint": "x", "resume": {"epoch": "e", "offset": -1}}, {"endpoint": "x", "resume": {"epoch": "e", "offset": "1"}},
+    {"endpoint": "x", "resume": {"epoch": "e", "offset": True}}, {"endpoint": "x", "min_interval_ms": -1}, {"endpoint": "x", "min_interval_ms": True},
+    {"endpoint": "x", "params": []}, None, "x",
+], ids=json.dumps)  # fmt: skip
+def test_a_subscribe_with_a_good_id_can_be_answered(payload: object) -> None:
+    """It is `invalid_request` for that id."""
+    assert read(json.dumps({"type": "subscribe", "id": "a", "payload": payload})) == Named("a")
+    assert read('{"type": "subscribe", "id": "a"}') == Named("a")
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """On every level."""
+    said = read('{"type": "subscribe", "x": 1, "id": "a", "payload": {"endpoint": "e", "y": [1], "resume": {"epoch": "e", "offset": 1, "z": 0}}}')
+    assert isinstance(said, Subscribe)
+    assert said.payload.resume is not None
+    assert said.payload.resume.offset == 1
+
+
+def test_integers_of_params_are_exact() -> None:
+    """Whatever their size."""
+    said = read('{"type": "subscribe", "id": "a", "payload": {"endpoint": "e", "params": {"n": 123456789012345678901234567890}}}')
+    assert isinstance(said, Subscribe)
+    assert said.payload.params == {"n": 123456789012345678901234567890}
+
+
+def test_an_unknown_id_may_be_anything() -> None:
+    """To unsubscribe is never a fault."""
+    assert read(json.dumps({"type": "unsubscribe", "id": "x" * 300})) == Unsubscribe("x" * 300)
+
+
+def test_the_payload_of_a_ping_is_kept_as_it_came() -> None:
+    """It is echoed byte for byte."""
+    said = read('{"type": "ping", "payload": {"a": 1.0, "b": 18446744073709551616}}')
+    assert isinstance(said, Ping)
+    assert write(Ping(said.payload)) == '{"type":"ping","payload":{"a": 1.0, "b": 18446744073709551616}}'
+
+
+@given(st.text(max_size=60) | st.dictionaries(st.sampled_from(["type", "id", "payload", "x"]), st.one_of(
+    st.sampled_from(["subscribe", "ping", "pong", "unsubscribe", "connection_init"]), st.integers(), st.none(),
+    st.dictionaries(st.text(max_size=9), st.integers()),
+)).map(json.dumps))  # fmt: skip
+def test_nothing_that_a_client_sends_is_a_fault_of_ours(text: str) -> None:
+    """A message, a named one, or Unusable."""
+    try:
+        read(text)
+    except Unusable:
+        return
