@@ -15,7 +15,7 @@ from app.upstream.origin import Origin
 from app.upstream.pool import Bounds, Pool
 from app.upstream.transport import Transport
 from tests.fakes.calls import Asker, asking
-from tests.fakes.upstream import Asked, FakeUpstream, Line, Script, always, answer, by_path
+from tests.fakes.upstream import Asked, FakeUpstream, Line, Script, always, answer, by_path, serving
 
 POISON = answer(b'{"poison":1}')
 REAL = answer(b'{"real":1}')
@@ -195,22 +195,16 @@ async def test_an_answer_that_broke_after_its_first_byte_is_not_asked_again() ->
 async def test_an_early_answer_to_a_large_request_is_not_followed_by_another_on_its_connection() -> None:
     """The rest of the request is still on its way there."""
 
-    done = asyncio.Event()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer(b"{}", 413))
-        await done.wait()
-        writer.transport.abort()
+        await asyncio.Event().wait()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        async with asking(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as u:
-            with pytest.raises(CallFailure) as caught:
-                await u.get(method="PUT", body=b"x" * 30_000_000)
-            assert caught.value.http_status == 413
-            assert u.connections == 0
-        done.set()
-        await asyncio.sleep(0.01)
+    async with serving(serve) as url, asking(url) as u:
+        with pytest.raises(CallFailure) as caught:
+            await u.get(method="PUT", body=b"x" * 30_000_000)
+        assert caught.value.http_status == 413
+        assert u.connections == 0
 
 
 @asynccontextmanager
