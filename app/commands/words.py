@@ -47,6 +47,7 @@ def asked(words: list[str]) -> Asked:
         named.append(word)
     pairs = [_PAIR.fullmatch(word) for word in words[len(named) :]]
     wrong = [word for word, pair in zip(words[len(named) :], pairs, strict=True) if pair is None]
+    wrong += [word for word in named if "=" in word and not word.endswith(_IS_FILE)]
     if wrong or len(named) > 2:
         refuse(f"'{(wrong or named[2:])[0]}' is no NAME=VALUE")
     found = tuple((pair[1], pair[2]) for pair in pairs if pair is not None)

@@ -1,0 +1,107 @@
+"""The input and the output of a batch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.catalog.schema import Endpoint, Param
+from app.commands.results import Answered, Results
+from app.commands.rows import BadInput, Row, rows
+
+CELLS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1)
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_csv_gives_texts_by_column(tmp_path: Path) -> None:
+    """A byte order mark is dropped, an empty cell is not given, quotes hold commas and newlines."""
+    path = write(tmp_path / "in.csv", '\ufeffcity,days\r\nmadrid,3\r\n"san\nsebastian, es",\r\n')
+    assert list(rows(path)) == [Row(1, {"city": "madrid", "days": "3"}), Row(2, {"city": "san\nsebastian, es"})]
+
+
+def test_ndjson_gives_values_by_name(tmp_path: Path) -> None:
+    """Null is not given; empty lines are no rows."""
+    path = write(tmp_path / "in.ndjson", '{"city": "madrid", "days": 3}\n\n{"city": null}')
+    assert list(rows(path)) == [Row(1, {"city": "madrid", "days": 3}), Row(2, {})]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [("a.ndjson", '{"a": 1}\nnonsense\n', ":2:"), ("a.ndjson", "[1]\n", ":1:"), ("a.csv", "a,b\n1,2,3\n", ":2:"), ("a.csv", 'a\n"1\n', ":[23]:")],
+)
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, name: str, text: str, place: str) -> None:
+    """File and line."""
+    with pytest.raises(BadInput, match=place):
+        list(rows(write(tmp_path / name, text)))
+
+
+def test_a_cell_of_a_list_has_commas() -> None:
+    """One cell, several values."""
+    endpoint = Endpoint(get="/x", params={"stops": Param.model_validate({"in": "query", "type": "array"})})
+    assert Row(1, {"stops": "LIS, KEF", "id": "7"}).params(endpoint) == {"stops": ["LIS", "KEF"], "id": "7"}
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.csv"])
+@given(cells=CELLS, cut=st.integers(0, 40))
+def test_what_is_written_is_known_again_whatever_was_cut_off(
+    tmp_path_factory: pytest.TempPathFactory, name: str, cells: dict[str, str], cut: int
+) -> None:
+    """A kill in the middle of a line: that row is to run again, the ones before it are done."""
+    path = tmp_path_factory.mktemp("results") / name
+    first, second = Row(1, cells), Row(2, cells)
+    with Results.opened(path, retry_failed=False) as results:
+        results.add(first, Answered(b'{"x": "a,\\n"}', True, {}))
+        whole = path.stat().st_size
+        results.add(second, Answered(error={"status": 502}))
+    raw = path.read_bytes()
+    path.write_bytes(raw[: max(whole, len(raw) - 1 - cut)])
+    with Results.opened(path, retry_failed=False) as results:
+        assert results.has(first)
+        assert not results.has(second)
+        results.add(second, Answered(b"1", True, {}))
+    with Results.opened(path, retry_failed=False) as results:
+        assert results.has(first)
+        assert results.has(second)
+
+
+def test_failed_rows_run_again_where_asked(tmp_path: Path) -> None:
+    """Their old lines go."""
+    path = tmp_path / "out.ndjson"
+    with Results.opened(path, retry_failed=False) as results:
+        results.add(Row(1, {}), Answered(b"1", True, {}))
+        results.add(Row(2, {}), Answered(error={"status": 502}))
+    with Results.opened(path, retry_failed=True) as results:
+        assert set(results.done) == {1}
+    assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [1]
+
+
+def test_another_input_is_noticed(tmp_path: Path) -> None:
+    """Row 1 of the output must have been row 1 of the input."""
+    path = tmp_path / "out.ndjson"
+    with Results.opened(path, retry_failed=False) as results:
+        results.add(Row(1, {"a": 1}), Answered(b"1", True, {}))
+    with Results.opened(path, retry_failed=False) as results, pytest.raises(BadInput, match="row 1"):
+        results.has(Row(1, {"a": 2}))
+
+
+def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is cut off it."""
+    path = write(tmp_path / "notes.txt", "dear diary\n")
+    with pytest.raises(BadInput, match=":1:"), Results.opened(path, retry_failed=False):
+        pass
+    assert path.read_text() == "dear diary\n"
+
+
+def test_two_batches_do_not_write_to_one_file(tmp_path: Path) -> None:
+    """The second is refused."""
+    path = tmp_path / "out.ndjson"
+    with Results.opened(path, retry_failed=False), pytest.raises(BadInput, match="another batch"), Results.opened(path, retry_failed=False):
+        pass

@@ -1,0 +1,86 @@
+"""The words of a command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from app.api.problems import Problem
+from app.catalog.schema import Endpoint, Param
+from app.commands.words import Asked, asked, inputs, named, read_headers, told
+
+ENDPOINT = Endpoint(
+    get="/cities/{city}",
+    params={
+        "city": Param.model_validate({"in": "path", "pattern": "^[a-z]+$"}),
+        "days": Param.model_validate({"in": "query", "type": "integer", "default": 3}),
+        "tags": Param.model_validate({"in": "query", "type": "array"}),
+        "lang": Param.model_validate({"in": "header"}),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trip"], Asked(None, "trip", ())),
+        (["trip", "iata=MAD"], Asked(None, "trip", (("iata", "MAD"),))),
+        (["config/demo.yaml", "trip"], Asked(Path("config/demo.yaml"), "trip", ())),
+        (["demo.yaml", "trip", "a=1", "a=2"], Asked(Path("demo.yaml"), "trip", (("a", "1"), ("a", "2")))),
+        (["demo.yaml"], Asked(Path("demo.yaml"), None, ())),
+        (["odd=name.yaml", "trip"], Asked(Path("odd=name.yaml"), "trip", ())),
+        (["trip", "q=a=b c"], Asked(None, "trip", (("q", "a=b c"),))),
+        (["trip", "q="], Asked(None, "trip", (("q", ""),))),
+    ],
+)
+def test_a_catalog_may_be_left_out(words: list[str], expected: Asked) -> None:
+    """`[CATALOG] ENDPOINT k=v ...`"""
+    assert asked(words) == expected
+
+
+@pytest.mark.parametrize("words", [["a", "b", "c"], ["trip", "a=1", "b"], ["trip", "=1"]])
+def test_a_word_that_is_neither_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and it is named."""
+    with pytest.raises(typer.Exit) as ended:
+        asked(words)
+    assert ended.value.exit_code == 2
+    assert f"'{words[-1]}'" in capsys.readouterr().err
+
+
+def test_a_near_name_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    """did you mean 'trip'?"""
+    with pytest.raises(typer.Exit):
+        named({"trip": 1, "board": 2}, "tripp")
+    assert "did you mean 'trip'?" in capsys.readouterr().err
+
+
+def test_values_are_typed_as_over_http() -> None:
+    """Path, query and header params; lists; defaults."""
+    wanted = inputs(ENDPOINT, [("city", "madrid"), ("days", "5"), ("tags", "a"), ("tags", "b"), ("lang", "es")])
+    assert wanted.params == {"city": "madrid", "days": 5, "tags": ["a", "b"], "lang": "es"}
+    assert inputs(ENDPOINT, [("city", "madrid")]).params["days"] == 3
+
+
+def test_every_fault_is_told_at_once() -> None:
+    """By name, in words."""
+    with pytest.raises(Problem) as refused:
+        inputs(ENDPOINT, [("city", "MADRID"), ("days", "many"), ("dyas", "3")])
+    lines = told(refused.value).splitlines()
+    assert [line.split()[0] for line in lines] == ["city", "days", "dyas"]
+    assert "did you mean 'days'?" in lines[2]
+
+
+def test_a_body_is_strict_json() -> None:
+    """Given as it is, or as @FILE."""
+    assert inputs(ENDPOINT, [("city", "madrid")], body='{"a": 1}').body.value == {"a": 1}  # type: ignore[union-attr]
+    with pytest.raises(Problem):
+        inputs(ENDPOINT, [("city", "madrid")], body="{a: 1}")
+
+
+def test_headers_are_written_as_for_curl() -> None:
+    """`name: value`"""
+    assert read_headers(["Accept-Language: es", "X: a:b"]) == [("Accept-Language", "es"), ("X", "a:b")]
+    with pytest.raises(typer.Exit):
+        read_headers(["no header"])
