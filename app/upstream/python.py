@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 from app.catalog.schema import Upstream
 from app.core.call import Call
 from app.core.data import Data
-from app.core.errors import CallFailure, DecodeFailed, InternalFailure, TimedOut, TooLarge
+from app.core.errors import CallFailure, DecodeFailed, InternalFailure, TimedOut, TooLarge, unsent
 from app.core.events import AttemptEnded, FunctionFailed
 from app.core.reply import Reply
 from app.core.runtime import Runtime
@@ -95,7 +95,7 @@ class PythonUpstream:
         now, began, record = self._runtime.now, self._runtime.now(), call.record
         expires = min(call.expires, call.deadline)
         if expires <= began:
-            raise _never_begun()
+            raise unsent()
         record.lingers = None
         failure: str | None = "cancelled"
         work = self._start(call.args or {}, call.reading.max_body)
@@ -104,7 +104,7 @@ class PythonUpstream:
             await asyncio.wait((work.future,), timeout=None if expires == math.inf else expires - now())
             if not work.future.done():
                 has_begun = self._leave(call, work)
-                raise TimedOut if has_begun else _never_begun()
+                raise TimedOut if has_begun else unsent()
             reply = Reply(self._data(call, work.future))
             failure = None
             return reply
@@ -150,9 +150,3 @@ class PythonUpstream:
 
 
 _FAILURES: dict[str, type[CallFailure]] = {"raised": InternalFailure, "no_json": DecodeFailed, "too_large": TooLarge}
-
-
-def _never_begun() -> CallFailure:
-    failure = TimedOut(sent=False)
-    failure.blames_upstream = False
-    return failure

@@ -156,7 +156,7 @@ async def held(name: str) -> AsyncIterator[Any]:
 async def inside(name: str) -> None:
     """Waits until `hold(name)` has begun."""
     event: threading.Event = sys.modules["pond_functions"].gate(f"{name}-in")
-    while not event.is_set():
+    while not event.is_set():  # noqa: ASYNC110 - it is set on a thread
         await asyncio.sleep(0.001)
 
 
