@@ -106,7 +106,7 @@ class Server(uvicorn.Server):
             loop.slow_callback_duration = SLOW_CALLBACK
         self.edge.start(loop)
         await super().startup(sockets)
-        _log.info("serving", extra={"addresses": [address(sock) for sock in sockets or ()], "pid": os.getpid()})
+        _log.info("serving on %s (process %d)", ", ".join(address(sock) for sock in sockets or ()), os.getpid())
 
     async def on_tick(self, counter: int) -> bool:
         """Whether it is time to go: a signal, or the process that started this worker is gone."""
@@ -117,7 +117,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         began, grace = loop.time(), self.settings.grace
         self.edge.is_draining = self.state.draining = True
-        _log.info("draining", extra={"in_flight": self.edge.admission.in_flight})
+        _log.info("draining: %d requests in flight", self.edge.admission.in_flight)
         told = asyncio.create_task(self._tell(grace), name="drain")
         stops_listening = began + max(self.settings.drain, grace / 2)
         await self._until(lambda: loop.time() >= began + self.settings.drain and not self.edge.admission.in_flight, stops_listening)
@@ -149,7 +149,7 @@ class Server(uvicorn.Server):
         """Ends what the grace did not suffice for."""
         left = tuple(self.server_state.tasks)
         if left:
-            _log.warning("cancelled at the end of the grace", extra={"requests": len(left)})
+            _log.warning("the grace is over: %d requests cancelled", len(left))
         for task in left:
             task.cancel()
         for connection in tuple(self.server_state.connections):

@@ -91,10 +91,10 @@ def _key(entry: Any) -> Key | None:
             warnings.simplefilter("ignore", SecurityWarning)
             key: Any = import_key(entry)
     except (JoseError, ValueError, TypeError):
-        _log.warning("a key of a JWKS cannot be used", extra={"kid": str(entry.get("kid"))[:64]})
+        _log.warning("a key of a JWKS cannot be used: %.64s", entry.get("kid"))
         return None
     if entry["kty"] == "RSA" and key.public_key.key_size < MIN_RSA_BITS:
-        _log.warning("an RSA key of a JWKS is under 2048 bits", extra={"kid": str(entry.get("kid"))[:64]})
+        _log.warning("an RSA key of a JWKS is under 2048 bits: %.64s", entry.get("kid"))
         return None
     kid = entry.get("kid")
     return Key(kid if isinstance(kid, str) else None, serves, key)
@@ -160,7 +160,7 @@ class Keys:
             document = await self._load()
             keys = parse(document)
         except (CallFailure, OSError, ValueError) as failure:
-            _log.warning("a JWKS cannot be had; the old keys are kept", extra={"jwks": self.where, "error": type(failure).__name__})
+            _log.warning("the keys of %s cannot be had (%s); old ones are kept", self.where, type(failure).__name__)
             self._loaded_at = self._runtime.now() - FRESH + 60.0 if self._keys else float("-inf")
             return
         self._loaded_at = self._runtime.now()

@@ -32,8 +32,8 @@ async def site(app: Echo) -> AsyncIterator[Guarded]:
 async def until(is_so: Callable[[], bool], within: float = 3) -> None:
     """Waits for it."""
     async with asyncio.timeout(within):
-        while not is_so():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - real sockets tell nobody
+        while not is_so():  # noqa: ASYNC110 - real sockets tell nobody
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("half", [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: x\r\nx-a: b"])
