@@ -55,7 +55,7 @@ def _upstream_of(spec: Table, upstreams: Table | None, faults: Faults) -> Table 
 
 def _check_request(name: str, place: Entry, spec: Table, upstream: Table | None, faults: Faults) -> None:
     """A call asks in one way, and in one that its upstream understands."""
-    if upstream is not None and "python" in upstream.entries:
+    if upstream is not None and "python" in upstream.entries and not {"url", "urls"} & upstream.entries.keys():
         for key in _OF_HTTP:
             if key in spec.entries:
                 faults.add(spec.key(key), f"`{key}` means nothing to a Python function", "a function takes `args`")

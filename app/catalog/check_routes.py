@@ -6,7 +6,7 @@ import re
 
 from app.catalog.defaults import METHODS
 from app.catalog.faults import Faults, Place, did_you_mean
-from app.catalog.nodes import Entry, Leaf, Table, table, tables, text
+from app.catalog.nodes import Entry, Leaf, Table, tables, text
 from app.catalog.resolve import ROUTE_PARAM, path_params, route_of
 
 OWN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/console", "/ws")
@@ -31,7 +31,7 @@ def check_routes(root: Table, faults: Faults) -> None:
             faults.add(at, f"the route {method.upper()} {path} of '{name}' is that of '{other}' ({first.file}, line {first.line})")
         else:
             taken[shape] = (name, at)
-        _check_path_params(endpoint, at, faults)
+        _check_path_params(endpoint, faults)
 
 
 def _check_methods(name: str, entry: Entry, endpoint: Table, faults: Faults) -> None:
@@ -64,7 +64,7 @@ def _is_path(path: str, node: object, faults: Faults) -> bool:
     return True
 
 
-def _check_path_params(endpoint: Table, at: Place, faults: Faults) -> None:
+def _check_path_params(endpoint: Table, faults: Faults) -> None:
     """A param of the path stands in the path, and what stands in the path is one."""
     names = path_params(endpoint)
     for name, entry, param in tables(endpoint, "params"):
@@ -78,5 +78,3 @@ def _check_path_params(endpoint: Table, at: Place, faults: Faults) -> None:
             faults.add(required.place, f"the path param '{name}' cannot be left out", "a path param is always required")
         if name in names and "default" in param.entries:
             faults.warn(param.key("default"), f"the path param '{name}' is always given: a default has no effect")
-    if (params := table(endpoint, "params")) is not None and "" in names and "" in params.entries:
-        faults.add(at, "the path has empty braces", "name the param: {id}")

@@ -76,8 +76,8 @@ def duration_text(number: float) -> str:
     """Seconds as a person writes them: `250ms`, `1m`, `12h`."""
     for unit, length in (("h", 3600), ("m", 60), ("s", 1)):
         if number >= length and number % length == 0:
-            return f"{number / length:g}{unit}"
-    return f"{number * 1000:g}ms" if number else "0s"
+            return f"{number / length:.15g}{unit}"
+    return f"{round(number * 1000, 6):.15g}ms" if number else "0s"
 
 
 def size_text(number: int) -> str:
