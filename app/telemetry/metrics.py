@@ -120,7 +120,9 @@ class Metrics:
 
     def emit(self, event: events.Event) -> None:
         """Counts an event."""
-        self._takes[type(event)](event)
+        take = self._takes.get(type(event))
+        if take is not None:
+            take(event)
 
     def _request_ended(self, event: events.RequestEnded) -> None:
         method = event.method if event.method in METHODS else "other"
