@@ -64,11 +64,11 @@ class Asker:
 
 
 @asynccontextmanager
-async def asking(url: str, *, transport: httpx.AsyncBaseTransport | None = None, **spec: Any) -> AsyncIterator[Asker]:
-    """An upstream of this URL and these catalog keys."""
+async def asking(url: str, *, over: httpx.AsyncBaseTransport | None = None, **spec: Any) -> AsyncIterator[Asker]:
+    """An upstream of this URL and these catalog keys; `over` is mounted in the client instead of our transport."""
     events: list[Event] = []
     runtime = Runtime(tasks=Tasks(_fault), now=asyncio.get_running_loop().time, emit=events.append)
-    async with open_client(transport) as client:
+    async with open_client(over) as client:
         upstream = HttpUpstream("u", Upstream.model_validate({"url": url, **spec}), client, runtime)
         try:
             yield Asker(upstream, client, events)
