@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-import airportsdata
 from babel import Locale
 from starlette.requests import Request
 
+from app.demo.data import airports
 from app.demo.service import get, not_found, number, service
 
 ENGLISH = Locale("en")
-
-
-@cache
-def airports() -> dict[str, dict[str, Any]]:
-    """Every airport by IATA code."""
-    return {code: dict(facts) for code, facts in airportsdata.load("IATA").items()}
 
 
 def facts(code: str) -> dict[str, Any]:
@@ -51,4 +44,5 @@ def search(request: Request) -> dict[str, Any]:
     return {"total": len(found), "airports": [facts(code) for code in sorted(found)[:limit]]}
 
 
+airports()  # now: the first request should not wait for it
 app = service(get("/airports/{code}", one, max_age=3600), get("/airports", search))

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.demo.airports import airports
+from app.demo.data import airports
 from app.demo.ledger import AIRLINES, HUBS
 from app.demo.service import Json, get, not_found, service
 

@@ -60,4 +60,5 @@ def today() -> datetime.date:
     return datetime.datetime.now(datetime.UTC).date()
 
 
+days("ES", today().year)  # now: the first use of the package takes half a second
 app = service(get("/holidays/{country}", upcoming, max_age=600), Route("/feed/{country}", feed))

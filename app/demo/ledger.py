@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.demo.airports import airports
+from app.demo.data import airports
 from app.demo.nearby import distance_km
 
 VERSION = 1

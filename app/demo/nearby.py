@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import asin, cos, radians, sin, sqrt
 from typing import Any
 
-from app.demo.airports import airports
+from app.demo.data import airports
 
 EARTH_KM = 6371.0088
 """Mean radius (IUGG)."""

@@ -42,16 +42,23 @@ def times(observer: Observer, day: datetime.date, zone: ZoneInfo) -> dict[str, A
     """Rise, set and hours of daylight; near the poles there may be none, then `polar` says which."""
     try:
         found = sun(observer, day, tzinfo=zone)
-        evening = golden_hour(observer, day, SunDirection.SETTING, tzinfo=zone)[0]
     except ValueError:
         noon = datetime.datetime.combine(day, datetime.time(12), zone)
         is_day = elevation(observer, noon) > 0
         return {"rises": None, "sets": None, "golden_hour": None, "daylight_hours": 24.0 if is_day else 0.0, "polar": "day" if is_day else "night"}
     hours = (found["sunset"] - found["sunrise"]).total_seconds() / 3600 % 24
     return {
-        "rises": f"{found['sunrise']:%H:%M}", "sets": f"{found['sunset']:%H:%M}", "golden_hour": f"{evening:%H:%M}",
+        "rises": f"{found['sunrise']:%H:%M}", "sets": f"{found['sunset']:%H:%M}", "golden_hour": golden(observer, day, zone),
         "daylight_hours": round(hours, 1), "polar": None,
     }  # fmt: skip
+
+
+def golden(observer: Observer, day: datetime.date, zone: ZoneInfo) -> str | None:
+    """When the evening's golden hour begins; None where the sun stays so low that it never does."""
+    try:
+        return f"{golden_hour(observer, day, SunDirection.SETTING, tzinfo=zone)[0]:%H:%M}"
+    except ValueError:
+        return None
 
 
 def phase(day: datetime.date) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Metrics:
             events.RequestEnded: self._request_ended,
             events.CallEnded: self._call_ended,
             events.AttemptEnded: self._attempt_ended,
+            events.FunctionFailed: lambda e: self.functions.add((e.upstream,)),
             events.Retried: lambda e: self.retries.add((e.upstream, e.failure)),
             events.Hedged: lambda e: self.hedges.add((e.upstream,)),
             events.BudgetSpent: lambda e: self.budgets.add((e.upstream, e.policy)),
@@ -75,6 +76,8 @@ class Metrics:
         self.responses = self._counter("merganser_upstream_responses", "Answers of an upstream by HTTP status.", "upstream", "status")
         self.sent = self._counter("merganser_upstream_sent_bytes", "Bytes sent to an upstream.", "upstream")
         self.received = self._counter("merganser_upstream_received_bytes", "Bytes received from an upstream.", "upstream")
+        self.connects = self._histogram("merganser_upstream_connect_duration_seconds", "Opening a connection: DNS, TCP and TLS.", "upstream")
+        self.functions = self._counter("merganser_function_failures", "Functions of a Python upstream that raised, or returned no JSON.", "upstream")
         self.retries = self._counter("merganser_retries", "Calls tried again, by the failure before.", "upstream", "error")
         self.hedges = self._counter("merganser_hedges", "Second attempts beside a slow one.", "upstream")
         self.budgets = self._counter("merganser_budget_exhausted", "Retries and hedges left out for want of budget.", "upstream", "policy")
@@ -139,6 +142,8 @@ class Metrics:
         upstream = (event.upstream,)
         self.attempts.add((event.upstream, event.failure or ""))
         self.attempt_seconds.observe(upstream, event.seconds)
+        if event.connect_seconds:
+            self.connects.observe(upstream, event.connect_seconds + event.tls_seconds)
         if event.status is not None:
             self.responses.add((event.upstream, event.status))
         if event.sent_bytes:

@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from app.core.events import AttemptEnded, BreakerChanged, Event, RequestEnded, SchemaDrifted
+from app.core.events import AttemptEnded, BreakerChanged, Event, FunctionFailed, RequestEnded, SchemaDrifted
 from app.telemetry.health import Health
 from app.telemetry.lag import Watchdog, sample
 from app.telemetry.logs import Logs
 from app.telemetry.metrics import Metrics
+
+TOLD_AT_MOST = 1000
+"""Different drifts and function failures that are logged, each once."""
 
 
 class Telemetry:
@@ -27,8 +30,9 @@ class Telemetry:
             AttemptEnded: self.health.attempt_ended,
             BreakerChanged: self.health.breaker_changed,
             SchemaDrifted: self._drifted,
+            FunctionFailed: self._function_failed,
         }
-        self._drifts: set[tuple[str, str, str]] = set()
+        self._told: set[tuple[str, ...]] = set()
 
     def emit(self, event: Event) -> None:
         """Counts an event, and logs it where it is worth a line."""
@@ -83,10 +87,19 @@ class Telemetry:
 
     def _drifted(self, event: SchemaDrifted) -> None:
         """A place that drifts is logged once; the metric counts them all."""
-        place = (event.endpoint, event.call, event.where)
-        if place not in self._drifts and len(self._drifts) < 1000:
-            self._drifts.add(place)
+        if self._is_new("drift", event.endpoint, event.call, event.where):
             self.logs.line("warning", "schema drift", endpoint=event.endpoint, call=event.call, where=event.where, message=event.message)
+
+    def _function_failed(self, event: FunctionFailed) -> None:
+        if self._is_new("function", event.upstream, event.reason):
+            self.logs.line("error", "function failed", upstream=event.upstream, call=event.call, reason=event.reason)
+
+    def _is_new(self, *what: str) -> bool:
+        """Whether this is told for the first time; bounded, since an upstream may put anything into a place's name."""
+        if what in self._told or len(self._told) >= TOLD_AT_MOST:
+            return False
+        self._told.add(what)
+        return True
 
     def _blocked(self, seconds: float, stack: str) -> None:
         self.logs.line("error", "event loop blocked", seconds=round(seconds, 2), stack=stack)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from app.demo import airports, board, calendar, formats, ledger, nearby, profile, shop, sky, soap
+from app.demo import airports, board, calendar, data, formats, ledger, nearby, profile, shop, sky, soap
 from app.demo.fleet import SAMPLES, named_in, variable
 
 
@@ -62,7 +62,7 @@ async def test_holidays_have_both_names() -> None:
 async def test_every_country_of_an_airport_has_formats_and_holidays() -> None:
     """No trip is without them."""
     missing = []
-    for country in sorted({facts["country"] for facts in airports.airports().values()}):
+    for country in sorted({facts["country"] for facts in data.airports().values()}):
         answers = [await ask(formats.app, f"/formats/{country}"), await ask(calendar.app, f"/holidays/{country}?limit=1")]
         missing += [country for answer in answers if answer.status_code != 200]
     assert not missing
