@@ -46,12 +46,17 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an answer is read: part of the cache key, since two readings of one body differ."""
+    """How an answer is read: part of the cache key, since two readings of one body differ. `key` says it as a text, whose hash is kept."""
 
     decode: str = "auto"
     max_body: int = 4 * 1024 * 1024
     null_on: frozenset[int] = frozenset()
     graphql: bool = False
+    key: str = field(init=False, repr=False, compare=False, default="")
+
+    def __post_init__(self) -> None:
+        key = f"{self.decode} {self.max_body} {sorted(self.null_on)} {self.graphql}"
+        object.__setattr__(self, "key", key)
 
 
 @dataclass(slots=True)
@@ -92,7 +97,7 @@ class Call:
     def key(self) -> tuple[object, ...]:
         """What makes two calls the same: upstream, request, every declared and forwarded header, and how it is read."""
         args = canonical(self.args) if self.args is not None else None
-        return (self.upstream, self.method, self.target, self.headers, self.body, args, self.reading)
+        return (self.upstream, self.method, self.target, self.headers, self.body, args, self.reading.key)
 
     def but(
         self,

@@ -39,7 +39,9 @@ def pick(ready: Sequence[str], tried: Collection[str], loads: Mapping[str, int],
     fresh = [origin for origin in ready if origin not in tried] or ready
     if len(fresh) == 1:
         return fresh[0]
-    one, other = random.sample(fresh, 2)
+    first = int(random.random() * len(fresh))
+    second = int(random.random() * (len(fresh) - 1))
+    one, other = fresh[first], fresh[second + (second >= first)]
     return one if loads[one] <= loads[other] else other
 
 

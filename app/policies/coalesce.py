@@ -19,13 +19,14 @@ _Landing = Reply | BaseException | None
 class _Shared:
     """A flight and who waits for it. `record` is that of the call that began it: the attempts are everyone's."""
 
-    __slots__ = ("callers", "flight", "record", "task")
+    __slots__ = ("callers", "flight", "has_landed", "record", "task")
 
     def __init__(self, call: Call) -> None:
         self.flight = Flight(call.deadline)
         self.record: Record = call.record
         self.callers: set[asyncio.Future[_Landing]] = set()
         self.task: asyncio.Task[None]
+        self.has_landed = False
 
 
 class Coalescer:
@@ -57,8 +58,9 @@ class Coalescer:
         finally:
             timer.cancel()
             shared.callers.discard(caller)
-            _copy(shared.record, call.record)
-            if not shared.callers and not shared.task.done():
+            if call.record is not shared.record:
+                _copy(shared.record, call.record)
+            if not shared.callers and not shared.has_landed:
                 self._end(key, shared, is_late)
         return _outcome(landing)
 
@@ -85,7 +87,8 @@ class Coalescer:
             landing = fault
             raise
         finally:
-            if self._flights.get(key) is shared:
+            if not shared.has_landed:
+                shared.has_landed = True
                 del self._flights[key]
             for caller in shared.callers:
                 if not caller.done():
@@ -93,8 +96,8 @@ class Coalescer:
 
     def _end(self, key: Hashable, shared: _Shared, is_late: bool) -> None:
         """The last caller has left: nobody may join any more, and the request is cancelled."""
-        if self._flights.get(key) is shared:
-            del self._flights[key]
+        shared.has_landed = True
+        del self._flights[key]
         shared.flight.is_cut = is_late
         shared.task.cancel()
 
@@ -106,8 +109,7 @@ def _time_is_up(caller: asyncio.Future[_Landing]) -> None:
 
 def _copy(shared: Record, own: Record) -> None:
     """What became of the shared request, so far, became of the caller's."""
-    if own is not shared:
-        own.attempts, own.http_status, own.notes = shared.attempts, shared.http_status, shared.notes
+    own.attempts, own.http_status, own.notes = shared.attempts, shared.http_status, shared.notes
 
 
 def _outcome(landing: _Landing) -> Reply:

@@ -13,8 +13,8 @@ SAMPLES = 10
 """Answers that make a measurement; so many at least, and half of the limit."""
 PACE = 0.1
 """A measurement also takes so many seconds."""
-TOLERANCE = 1.1
-"""Latency may be so much over the best before the limit falls: noise."""
+TOLERANCE, RESOLUTION = 1.1, 0.001
+"""Latency may be so much over the best, and so many seconds, before the limit falls: noise, and uvloop's clock counts milliseconds."""
 MEMORY = 10.0
 """Seconds for which the best latency is believed."""
 DIP = 0.75
@@ -59,7 +59,7 @@ class Gradient:
             self._dips = not self._dips
             self._next_dip = now + MEMORY / 2
             return
-        gradient = max(0.5, min(1.0, TOLERANCE * best / latency))
+        gradient = max(0.5, min(1.0, (TOLERANCE * best + RESOLUTION) / max(latency, RESOLUTION)))
         if gradient == 1.0 and self._busiest < self._limit / 2:
             return
         self._limit = max(1.0, min(float(self.most), gradient * self._limit + max(1.0, sqrt(self._limit) / 2)))
