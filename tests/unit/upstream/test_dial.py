@@ -126,7 +126,7 @@ async def test_who_no_longer_waits_for_a_name_does_not_stop_the_others() -> None
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 70 + ".test", ".", "a..b"])
 async def test_a_name_that_cannot_be_resolved_is_an_os_error(name: str) -> None:
     """Whatever the resolver says of it."""
-    with pytest.raises(OSError, match=".+"):
+    with pytest.raises(OSError, match=r".+"):
         await Resolver(asyncio.get_running_loop()).addresses(name, 80)
 
 
@@ -158,5 +158,5 @@ def test_an_origin_is_scheme_host_and_port(url: str, origin: tuple[str, str, int
 @pytest.mark.parametrize("url", ["example.test", "ftp://x", "http://", "file:///x", "http://x:port"])
 def test_what_is_no_absolute_http_url_has_no_origin(url: str) -> None:
     """ValueError."""
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         Origin.of(url)
