@@ -59,7 +59,7 @@ bench-live: setup ## deliveries per second and CPU per delivery over WebSockets
 	$(BIN)/python bench/live.py
 
 soak: setup ## minutes of load with faults: memory, tasks and connections must stay level
-	$(BIN)/python bench/soak.py
+	SOAK=100000 $(BIN)/python -m pytest -q tests/soak
 
 docs: setup ## write the generated pages anew
 	$(BIN)/merganser schema > config/merganser.schema.json
