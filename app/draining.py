@@ -39,6 +39,21 @@ MAX_MESSAGE = 16 << 10
 _log = logging.getLogger("merganser.server")
 
 
+def limits_of(settings: Settings) -> Limits:
+    """The limits of a connection that the environment sets."""
+    return Limits(
+        keep_alive=settings.keep_alive,
+        header=settings.header_timeout,
+        body=settings.body_timeout,
+        write=settings.write_timeout,
+        max_head=settings.max_head,
+        max_headers=settings.max_headers,
+        max_url=settings.max_url,
+        max_connections=settings.max_connections,
+        hosts=frozenset(name.lower() for name in settings.hosts),
+    )
+
+
 def config(app: Any, settings: Settings, edge: Edge, ws: Any) -> uvicorn.Config:
     """uvicorn's configuration: our guard before the application, nothing about us in the headers, no log of URLs."""
     return uvicorn.Config(
@@ -68,7 +83,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Any, settings: Settings, *, ws: Any = "websockets-sansio", parent: int | None = None) -> None:
-        self.edge = Edge(Limits.of(settings), Admission(settings.max_in_flight))
+        self.edge = Edge(limits_of(settings), Admission(settings.max_in_flight))
         super().__init__(config(app, settings, self.edge, ws))
         self.settings = settings
         self.state = app.state
@@ -142,8 +157,8 @@ class Server(uvicorn.Server):
 
     async def _until(self, is_over: Callable[[], bool], deadline: float) -> None:
         loop = asyncio.get_running_loop()
-        while not is_over() and loop.time() < deadline and not self.force_exit:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - counts of others, asked rarely and only at the end
+        while not is_over() and loop.time() < deadline and not self.force_exit:  # noqa: ASYNC110 - asked only at the end
+            await asyncio.sleep(0.02)
 
     def _cut(self) -> None:
         """Ends what the grace did not suffice for."""

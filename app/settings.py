@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,9 +12,8 @@ from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.api.address import Network
 from app.catalog import units
-
-Network = IPv4Network | IPv6Network
 
 
 def _words(value: Any) -> Any:

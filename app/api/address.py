@@ -9,7 +9,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"]*)"|([^;,\s]*))', re.IGNORECASE)
 _PORT = re.compile(r"^\[([0-9A-Fa-f:.]+)\](?::\d+)?$|^([0-9.]+):\d+$")
 
-Networks = Sequence[IPv4Network | IPv6Network]
+Network = IPv4Network | IPv6Network
+Networks = Sequence[Network]
 
 
 def client_address(peer: str, headers: Iterable[tuple[str, str]], trusted: Networks) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.api.admission import Admission
-from app.settings import Settings
 
 TICK = 0.1
 """Seconds between samples of the loop's lag."""
@@ -27,7 +26,7 @@ PIPELINE = 64
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection may do; durations in seconds, sizes in bytes. See `Settings` for what each means."""
+    """What one connection may do; durations in seconds, sizes in bytes. `app/settings.py` says what each means."""
 
     keep_alive: float = 75.0
     header: float = 10.0
@@ -38,21 +37,6 @@ class Limits:
     max_url: int = 8 << 10
     max_connections: int = 4096
     hosts: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """The limits that the environment sets."""
-        return cls(
-            keep_alive=settings.keep_alive,
-            header=settings.header_timeout,
-            body=settings.body_timeout,
-            write=settings.write_timeout,
-            max_head=settings.max_head,
-            max_headers=settings.max_headers,
-            max_url=settings.max_url,
-            max_connections=settings.max_connections,
-            hosts=frozenset(name.lower() for name in settings.hosts),
-        )
 
 
 class Watched(Protocol):
@@ -65,6 +49,21 @@ class Watched(Protocol):
     def drop(self) -> None:
         """Closes it at once: it is idle and its place is needed."""
         ...
+
+
+@dataclass(slots=True)
+class Stall:
+    """How long a client has taken nothing of what was written for it."""
+
+    unsent: int = 0
+    since: float = 0.0
+
+    def seconds(self, now: float, unsent: int) -> float:
+        """Seconds without progress; `unsent` bytes still wait. Any progress, or none to make, begins anew."""
+        if not unsent or not self.unsent or unsent < self.unsent:
+            self.since = now
+        self.unsent = unsent
+        return now - self.since
 
 
 @dataclass(slots=True)

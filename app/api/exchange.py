@@ -161,6 +161,18 @@ class Exchange(RequestResponseCycle):
         self.leave()
         self.on_response()
 
+    def shed(self) -> None:
+        """Answers that the server is over its load, without the application. The connection stays if there is no body to skip."""
+        headers = self.scope["headers"]
+        if not {name for name, _ in headers} & {b"content-length", b"transfer-encoding"}:
+            self.more_body = False
+        if self.more_body or self._edge.is_draining:
+            self.keep_alive = False
+        is_head = self.scope["method"] == "HEAD"
+        self.transport.write(refusals.answer(refusals.OVERLOADED, headers, closes=not self.keep_alive, is_head=is_head))
+        self.response_started = True
+        self._end()
+
     async def run_asgi(self, app: Any) -> None:
         """Runs the application. What it leaves open is ended here: a 500 before the head, a cut connection after it."""
         try:

@@ -1,15 +1,11 @@
 """The guard: uvicorn's HTTP/1.1 protocol with the deadlines, bounds and strictness that a public port needs.
 
-Stock uvicorn waits for ever for a head, a body or a reader, takes a 20 MB header, and answers without a `Host`. Here:
+Stock uvicorn waits for ever for a head, a body or a reader, takes a 20 MB header, and answers without a `Host`. Here (`head.py` says what a head may be):
 
     idle     nothing of a request has come            keep_alive, or until its place is needed
     head     from the first byte to the empty line    header_timeout -> 408; 32 KiB, 100 fields -> 431; target -> 414
     body     until the last byte                      body_timeout, at least 1 KiB/s -> 408
     lingering  refused; what still comes is thrown away, so that the client can read why    2 s
-
-A request is refused (400) unless it has exactly one valid `Host`, a target in origin-form (or absolute-form for that
-host), one framing (RFC 9112 section 6: no Content-Length beside Transfer-Encoding, no coding but `chunked`, none in
-HTTP/1.0) and no underscore in a header name (`X_Forwarded_For` would pass for `X-Forwarded-For` further on).
 """
 
 from __future__ import annotations
@@ -17,26 +13,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from typing import Any, Literal
-from urllib.parse import unquote
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
-from uvicorn.server import ServerState
 
 from app.api import head, refusals
-from app.api.edge import BODY_RATE, LINGER, LOOKS_EVERY, PIPELINE, TICK, Edge
+from app.api.edge import BODY_RATE, LINGER, LOOKS_EVERY, PIPELINE, TICK, Edge, Stall
 from app.api.exchange import Exchange
 from app.api.problems import Problem
 
 NEVER = float("inf")
 PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
 """Paths that are answered however great the load: who watches must see."""
-_NOT_OURS = frozenset({b"upgrade", b"http2-settings", b"connection"})
-
-CROWDED = Problem(400, "Too many requests wait on this connection.")
 
 
 class _Refusal(Exception):
@@ -44,12 +33,10 @@ class _Refusal(Exception):
 
 
 class Guard(HttpToolsProtocol):
-    """One connection. `edge` is what it shares with the others; made by uvicorn through `guarded`."""
+    """One connection. `edge` is what it shares with the others: uvicorn makes it, with `edge` filled in by `app/draining.py`."""
 
-    def __init__(
-        self, edge: Edge, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+    def __init__(self, edge: Edge, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.edge, self.limits = edge, edge.limits
         self.phase: Literal["idle", "head", "body", "lingering"] = "idle"
         self.deadline = NEVER
@@ -59,18 +46,15 @@ class Guard(HttpToolsProtocol):
         self.is_deaf = False
         self._refusal: Problem | None = None
         self._farewell: Problem | None = None
-        self._head_bytes = self._fields = 0
-        self._unsent, self._stalled_since = 0, 0.0
+        self._head_raw = self._head_size = self._fields = 0
+        self._stall = Stall()
 
     # --- the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection, if need be in the place of one that has been idle longest."""
-        self.connections.add(self)
+        super().connection_made(transport)
         self.edge.connections.add(self)
-        self.transport, self.flow = transport, FlowControl(transport)
-        self.server, self.client = get_local_addr(transport), get_remote_addr(transport)
-        self.scheme = "https" if is_ssl(transport) else "http"
         if len(self.connections) > self.limits.max_connections and not self.edge.make_room():
             self._say(refusals.FULL)
         else:
@@ -78,20 +62,22 @@ class Guard(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells every request of the connection that its client is gone."""
-        self.connections.discard(self)
+        super().connection_lost(exc)
         self._forget()
         self._all_gone()
-        self.flow.resume_writing()
-        self.parser = None  # type: ignore[assignment]
 
     def eof_received(self) -> None:
         """A client that closes its direction counts as gone; the transport closes ours when what is written is out."""
         self._all_gone()
 
     def _all_gone(self) -> None:
-        for exchange in (*self.queue, *([self.active] if self.active else ())):
+        for exchange in self._owed:
             exchange.gone()
         self.queue.clear()
+
+    @property
+    def _owed(self) -> list[Exchange]:
+        return [*self.queue, *([self.active] if self.active else ())]
 
     def _forget(self) -> None:
         self.edge.connections.discard(self)
@@ -109,7 +95,7 @@ class Guard(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Ends after the answers that are owed; at once where none is. Called by the server when it stops listening."""
-        for exchange in (*self.queue, *([self.active] if self.active else ())):
+        for exchange in self._owed:
             exchange.keep_alive = False
         if not self.is_busy:
             self.transport.close()
@@ -117,19 +103,13 @@ class Guard(HttpToolsProtocol):
     def drop(self) -> None:
         """Ends an idle connection; what was written and never taken goes with it."""
         self._forget()
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        else:
-            self.transport.close()
+        end = self.transport.abort if self.transport.get_write_buffer_size() else self.transport.close
+        end()
 
     def look(self, now: float) -> None:
         """Ends what is overdue: a head, a body, an idle connection, an answer that nobody takes."""
-        unsent = self.transport.get_write_buffer_size()
-        if not unsent or not self._unsent or unsent < self._unsent:
-            self._stalled_since = now
-        elif now - self._stalled_since >= self.limits.write:
+        if self._stall.seconds(now, self.transport.get_write_buffer_size()) >= self.limits.write:
             self.transport.abort()
-        self._unsent = unsent
         if self.phase == "body" and self.flow.read_paused:
             self.deadline += LOOKS_EVERY * TICK  # it is us who do not read
         elif now >= self.deadline:
@@ -149,21 +129,20 @@ class Guard(HttpToolsProtocol):
             self.edge.idle.pop(self, None)
             self._expect_head()
         elif self.phase == "head":
-            self._head_bytes += len(data)
+            self._head_raw += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self._refusal or refusals.MALFORMED)
-        else:
-            if self.phase == "head" and self._head_bytes > self.limits.max_head:
-                self._refuse(head.HEAD_TOO_LARGE)
+        if self.phase == "head" and self._head_raw > self.limits.max_head and not self.is_deaf:
+            self._refuse(head.HEAD_TOO_LARGE)
 
     def _expect_head(self) -> None:
         self.phase = "head"
         self.deadline = self.loop.time() + self.limits.header
-        self._head_bytes = 0
+        self._head_raw = self._head_size = self._fields = 0
 
     def _stop(self, problem: Problem) -> _Refusal:
         """What a parser callback raises to refuse the request."""
@@ -174,7 +153,6 @@ class Guard(HttpToolsProtocol):
         """A head begins."""
         super().on_message_begin()
         self._expect_head()
-        self._fields = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -185,8 +163,8 @@ class Guard(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field; trailers are counted and dropped."""
         self._fields += 1
-        self._head_bytes += len(name) + len(value) + 4
-        if self._fields > self.limits.max_headers or self._head_bytes > self.limits.max_head:
+        self._head_size += len(name) + len(value) + 4
+        if self._fields > self.limits.max_headers or self._head_size > self.limits.max_head:
             raise self._stop(head.HEAD_TOO_LARGE)
         if self.phase == "head":
             if b"_" in name:
@@ -195,20 +173,21 @@ class Guard(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: checks it and starts the request, or lets it wait behind the one that is served."""
-        method, version = self.parser.get_method(), self.parser.get_http_version()
-        named: dict[bytes, bytes] = {}
-        fault = head.decisive(self.headers, named) or head.fault(named, version, self.limits.hosts)
-        if fault is not None:
-            raise self._stop(fault)
+        version = self.parser.get_http_version()
+        read = head.read(self.headers, self.url, version, self.limits.hosts)
+        if isinstance(read, Problem):
+            raise self._stop(read)
+        self.url = read.target
+        self.scope["method"] = self.parser.get_method().decode("ascii")
         if self.parser.should_upgrade():
-            self.scope["method"] = method.decode("ascii")
             return
         if len(self.queue) >= PIPELINE:
-            raise self._stop(CROWDED)
-        self._locate(method, version, named.get(b"host"))
+            raise self._stop(refusals.CROWDED)
+        self.scope.update(head.located(read.target))  # type: ignore[typeddict-item]
+        self.scope["http_version"] = version
         exchange = self.cycle = Exchange(
             self.scope, self.transport, self.flow, edge=self.edge, state=self.server_state,
-            expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
+            expects_continue=read.expects_continue,
             keep_alive=version == "1.1" and self.parser.should_keep_alive(), on_response=self.on_response_complete,
         )  # fmt: skip
         self.phase = "body"
@@ -218,35 +197,20 @@ class Guard(HttpToolsProtocol):
         else:
             self._start(exchange)
 
-    def _locate(self, method: bytes, version: str, host: bytes | None) -> None:
-        """Fills in what the scope says of the method and the target."""
-        target = head.origin_form(self.url, host)
-        if target is None:
-            raise self._stop(head.TARGET)
-        raw_path, _, query = target.partition(b"?")
-        path = raw_path.decode("ascii")
-        scope: Any = self.scope
-        scope["method"] = method.decode("ascii")
-        scope["http_version"] = version
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = raw_path
-        scope["query_string"] = query
-
     def on_body(self, body: bytes) -> None:
         """A piece of the body; a slow one is given a second more per KiB. Nothing is read ahead of the application."""
         self.deadline += len(body) / BODY_RATE
-        exchange = self.cycle
-        if self.parser.should_upgrade() or exchange.response_complete:
+        if self.cycle.response_complete:
             return
-        exchange.body += body
-        if len(exchange.body) > HIGH_WATER_LIMIT:
+        self.cycle.body += body
+        if len(self.cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        exchange.message_event.set()
+        self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self.parser.should_upgrade():
-            return
+            return  # an upgrade has no body of its own
         self.phase, self.deadline = "idle", NEVER
         self.cycle.more_body = False
         self.cycle.message_event.set()
@@ -260,24 +224,13 @@ class Guard(HttpToolsProtocol):
         self.active = exchange
         if exchange.scope["raw_path"] not in PROBES:
             if not self.edge.admission.enter():
-                self._shed(exchange)
+                exchange.shed()
                 return
             exchange.is_admitted = True
         task = self.loop.create_task(exchange.run_asgi(self.app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         task.add_done_callback(lambda _: exchange.leave())
-
-    def _shed(self, exchange: Exchange) -> None:
-        names = {name for name, _ in exchange.scope["headers"]}
-        if exchange.more_body and not names & {b"content-length", b"transfer-encoding"}:
-            exchange.more_body = False
-        if exchange.more_body or self.edge.is_draining:
-            exchange.keep_alive = False
-        is_head = exchange.scope["method"] == "HEAD"
-        self.transport.write(refusals.answer(refusals.OVERLOADED, exchange.scope["headers"], closes=not exchange.keep_alive, is_head=is_head))
-        exchange.response_started = exchange.response_complete = True
-        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         """An answer is out: the next one, a last word, rest, or the end."""
@@ -298,7 +251,7 @@ class Guard(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Takes no more of this connection. What came before is answered first, then the client is told."""
-        self.is_deaf, self._refusal = True, None
+        self.is_deaf = True
         if self.phase == "body" and self.cycle is not None:
             self.cycle.gone()
             if self.cycle in self.queue:
@@ -329,33 +282,18 @@ class Guard(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    # --- upgrades
-
     def _upgrade(self, rest: bytes) -> None:
-        """A WebSocket handshake goes to its own protocol; any other upgrade is declined by serving the request as it is."""
-        wanted = (self._get_upgrade() or b"").lower()
-        if self.scope["method"] == "GET" and wanted == b"websocket" and self.ws_protocol_class is not None:
-            self._open_socket(rest)
-        elif self.scope["method"] == "CONNECT" or not wanted:
-            self._refuse(refusals.MALFORMED)
-        else:
-            self._decline(rest)
-
-    def _open_socket(self, rest: bytes) -> None:
-        if self.is_busy or head.origin_form(self.url, None) is None:
-            self._refuse(head.TARGET)
+        """A WebSocket handshake goes to its own protocol. Any other upgrade is declined: the request is read again without
+        it, since the parser takes what follows an upgrade for another protocol."""
+        if self.scope["method"] != "GET" or self._get_upgrade() != b"websocket" or self.ws_protocol_class is None:
+            self.parser = httptools.HttpRequestParser(self)
+            self.data_received(head.without_upgrade(self.scope["method"], self.url, self.headers) + rest)
+        elif self.is_busy:
+            self._refuse(refusals.CROWDED)
         elif self.edge.is_draining or self.edge.admission.is_full:
             self._refuse(refusals.DRAINING if self.edge.is_draining else refusals.OVERLOADED)
         else:
             self._forget()
-            self.scope["headers"] = self.headers
             self.handle_websocket_upgrade()
             if rest:
                 self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
-
-    def _decline(self, rest: bytes) -> None:
-        """Reads the request again without its Upgrade: the parser takes what follows an upgrade for another protocol."""
-        kept = [(name, value) for name, value in self.headers if name not in _NOT_OURS]
-        lines = [self.scope["method"].encode(), b" ", self.url, b" HTTP/1.1\r\n", *(b"%b: %b\r\n" % pair for pair in kept), b"\r\n"]
-        self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"".join(lines) + rest)

@@ -1,13 +1,16 @@
 """Whether the head of a request means the same to everybody: its host, its framing and its target (RFC 9112).
 
 A request that two parsers read differently is how requests are smuggled, so whatever is ambiguous is refused. Pure: no
-connection, no clock. `named` holds the fields that decide, names in lower case, as `decisive` collects them.
+connection, no clock.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
 
 from app.api.problems import Problem
 
@@ -19,29 +22,42 @@ TARGET = Problem(400, "The request target is malformed.")
 FIELD_NAME = Problem(400, "A header name has an underscore.")
 VERSION = Problem(400, "The request is not HTTP/1.1.")
 
+_NOT_OURS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _ONCE = {b"host": HOST, b"content-length": FRAMING, b"transfer-encoding": FRAMING}
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::\d{0,5})?")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^#]*)?(\?[^#]*)?", re.IGNORECASE)
 
 
-def decisive(headers: Iterable[tuple[bytes, bytes]], named: dict[bytes, bytes]) -> Problem | None:
-    """Collects the fields into `named`; the fault, if one that must be single is there twice."""
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head that means one thing. `target` is in origin-form."""
+
+    target: bytes
+    expects_continue: bool
+
+
+def read(headers: Iterable[tuple[bytes, bytes]], target: bytes, version: str, hosts: frozenset[str]) -> Head | Problem:
+    """The head, or what is wrong with it. `hosts`: the names that Host may have, lower case; none: any."""
+    named: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in named and name in _ONCE:
             return _ONCE[name]
         named[name] = value
-    return None
+    host = named.get(b"host")
+    if (fault := _fault(named, version, host, hosts)) is not None:
+        return fault
+    located = origin_form(target, host)
+    return TARGET if located is None else Head(located, named.get(b"expect", b"").lower() == b"100-continue")
 
 
-def fault(named: Mapping[bytes, bytes], version: str, hosts: frozenset[str]) -> Problem | None:
-    """What is wrong with version, framing or host. `hosts`: the names that Host may have, lower case; none: any."""
+def _fault(named: Mapping[bytes, bytes], version: str, host: bytes | None, hosts: frozenset[str]) -> Problem | None:
+    """What is wrong with version, framing or host."""
     if version not in ("1.1", "1.0"):
         return VERSION
     coding = named.get(b"transfer-encoding")
     if coding is not None and (coding.lower() != b"chunked" or version == "1.0" or b"content-length" in named):
         return FRAMING
-    host = named.get(b"host")
     if host is None:
         return HOST if version == "1.1" or hosts else None
     found = _HOST.fullmatch(host)
@@ -58,3 +74,16 @@ def origin_form(target: bytes, host: bytes | None) -> bytes | None:
             return None
         target = (absolute[2] or b"/") + (absolute[3] or b"")
     return target if _TARGET.fullmatch(target) else None
+
+
+def located(target: bytes) -> dict[str, Any]:
+    """What an ASGI scope says of a target in origin-form."""
+    raw_path, _, query = target.partition(b"?")
+    path = raw_path.decode("ascii")
+    return {"path": unquote(path) if "%" in path else path, "raw_path": raw_path, "query_string": query}
+
+
+def without_upgrade(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head of the same request, had it not asked for another protocol."""
+    fields = [name + b": " + value + b"\r\n" for name, value in headers if name not in _NOT_OURS]
+    return b"".join((method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n", *fields, b"\r\n"))

@@ -15,6 +15,7 @@ DRAINING = Problem(503, "The server is shutting down; come back after Retry-Afte
 FULL = Problem(503, "The server has no connection to spare; come back after Retry-After seconds.", retry_after=1)
 TOO_SLOW = Problem(408)
 MALFORMED = Problem(400)
+CROWDED = Problem(400, "Too many requests wait on this connection.")
 
 
 def answer(problem: Problem, headers: Iterable[tuple[bytes, bytes]], *, closes: bool = True, is_head: bool = False) -> bytes:

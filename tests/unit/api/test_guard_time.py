@@ -224,3 +224,13 @@ async def test_an_early_answer_to_an_upload_can_be_read(site: Guarded) -> None:
     assert status(answer) == 200
     assert b"connection: close" in answer
     assert await line.ended() < 4
+
+
+async def test_a_large_head_may_come_in_pieces(site: Guarded) -> None:
+    """What counts is its size, not how often we were woken for it."""
+    line = await site.dial()
+    sent = get("/a", *(f"x-{i}: " + "a" * 1000 for i in range(30)))
+    for start in range(0, len(sent), 1400):
+        line.writer.write(sent[start : start + 1400])
+        await asyncio.sleep(0.005)
+    assert status(await line.answer()) == 200
