@@ -65,7 +65,7 @@ async def cost(upstream: dict[str, Any], call: dict[str, Any]) -> float:
     """CPU microseconds of one call through such a stack; the best of several rounds."""
     global LOOP
     LOOP = asyncio.get_running_loop()
-    runtime = Runtime(Tasks(lambda name, fault: print(name, fault)), LOOP.time)  # noqa: T201
+    runtime = Runtime(Tasks(lambda name, fault: print(name, fault)), LOOP.time)
     spec = Upstream.model_validate({k: v for k, v in {**UPSTREAM, **upstream}.items() if v is not None})
     state = open_state("u", spec, runtime, Store(1 << 20))
     send = build(CallSpec.model_validate({**CALL, **call}), "GET", state, terminal, None).send

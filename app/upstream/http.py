@@ -86,6 +86,8 @@ class HttpUpstream:
             raise
         finally:
             status, size, timing = (None, 0, NO_TIME) if answer is None else (answer.status, len(answer.body), answer.timing)
+            if failure == "cancelled" and call.flight is not None and call.flight.is_cut:
+                failure = TimedOut.type  # nobody who shares it has time left
             sent, seconds = len(head) + len(body or b""), runtime.now() - began
             runtime.emit(AttemptEnded(self.name, call.name, seconds, failure, status, sent, size, timing.connect, timing.tls, timing.first_byte))
 
