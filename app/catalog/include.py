@@ -60,14 +60,15 @@ def _files(main: Table, source: Source, faults: Faults) -> Iterator[tuple[str, L
     if not isinstance(listed, Items):
         faults.add(listed.place, "include should be a list of file names or patterns", "such as [endpoints/*.yaml]")
         return
-    seen = {source.path.resolve()}
+    main_file = (source.folder / source.path.name).resolve()
+    seen = {main_file}
     for item in listed.items:
         pattern = text(item)
         if pattern is None or not isinstance(item, Leaf) or "\0" in pattern:
             faults.add(item.place, "include should be a list of file names or patterns")
             continue
         found = [name for name in sorted(glob.glob(pattern, root_dir=source.folder, recursive=True)) if (source.folder / name).is_file()]
-        others = [name for name in found if (source.folder / name).resolve() != source.path.resolve()]
+        others = [name for name in found if (source.folder / name).resolve() != main_file]
         if not others:
             faults.add(item.place, f"no file matches {item.shown}", "paths count from the main catalog's folder")
         for name in others:

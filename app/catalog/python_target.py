@@ -6,59 +6,79 @@ import ast
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 
 def problem(target: str, folder: Path) -> str | None:
     """Why the target of a Python upstream cannot be called; None where nothing speaks against it."""
     module, _, function = target.partition(":")
-    if module.split(".")[0] in sys.builtin_module_names:
+    if module in sys.builtin_module_names:
         return None if hasattr(importlib.import_module(module), function) else f"the module '{module}' has no '{function}'"
-    spec = _spec(module, folder)
-    if spec is None:
+    source = _source(module, folder)
+    if source is None:
         return f"no module '{module}' beside the catalog, nor installed"
-    if spec.origin is None or not spec.origin.endswith(".py"):
-        return None
     try:
-        tree = ast.parse(Path(spec.origin).read_bytes())
+        names = set(_names(source))
     except OSError as error:
         return f"the module '{module}' cannot be read: {error.strerror}"
     except (SyntaxError, ValueError, RecursionError) as error:
         return f"the module '{module}' is no Python: {getattr(error, 'msg', error)}, line {getattr(error, 'lineno', '?')}"
-    names = set(_bound(tree.body))
     return None if names & {function, "*", "__getattr__"} else f"the module '{module}' has no '{function}'"
 
 
 def functions(target: str, folder: Path) -> list[str]:
     """The names that a module binds, for a hint."""
-    spec = _spec(target.partition(":")[0], folder)
+    source = _source(target.partition(":")[0], folder)
     try:
-        return [] if spec is None or not spec.origin else list(_bound(ast.parse(Path(spec.origin).read_bytes()).body))
+        return list(_names(source)) if source else []
     except (OSError, SyntaxError, ValueError, RecursionError):
         return []
 
 
-def _spec(module: str, folder: Path) -> ModuleSpec | None:
-    """The module's spec, found from the catalog's folder first, without importing its parents."""
-    search: Sequence[str] | None = None
-    spec: ModuleSpec | None = None
-    name = ""
-    for part in module.split("."):
-        spec = PathFinder.find_spec(part, [str(folder)]) if not name else None
-        name = f"{name}.{part}" if name else part
-        if (spec := spec or _installed(name, search)) is None:
-            return None
-        search = spec.submodule_search_locations or []
-    return spec
+def _names(source: Path) -> Iterator[str]:
+    """The names that a module binds; `*` for one without Python source, of which nothing can be told."""
+    if source.suffix != ".py":
+        yield from ("__init__",) if source.is_dir() else ("*",)
+        return
+    yield from _bound(ast.parse(source.read_bytes()).body)
 
 
-def _installed(name: str, search: Sequence[str] | None) -> ModuleSpec | None:
-    """What Python's own finders say, those of editable installs among them."""
-    for finder in sys.meta_path:
-        if (spec := finder.find_spec(name, search)) is not None:
-            return spec
+# --- where the source is
+
+
+def _source(module: str, folder: Path) -> Path | None:
+    """The file of a module, a folder for a namespace package: beside the catalog first, then installed."""
+    first, *rest = module.split(".")
+    return _walked([folder], [first, *rest]) or _installed(first, rest)
+
+
+def _walked(places: Sequence[Path], parts: list[str]) -> Path | None:
+    """The file of a dotted name below these folders."""
+    for place in places:
+        package, name = place / parts[0], parts[0]
+        if len(parts) > 1:
+            if package.is_dir() and (found := _walked([package], parts[1:])):
+                return found
+            continue
+        for file in (package / "__init__.py", place / f"{name}.py", *(place / f"{name}{suffix}" for suffix in EXTENSION_SUFFIXES), package):
+            if file.exists():
+                return file
     return None
+
+
+def _installed(first: str, rest: list[str]) -> Path | None:
+    """What Python's own finders say of the first name (those of editable installs among them), and the files below it."""
+    for finder in sys.meta_path:
+        if (spec := finder.find_spec(first, None)) is None:
+            continue
+        if rest:
+            return _walked([Path(place) for place in spec.submodule_search_locations or ()], rest)
+        return Path(spec.origin or next(iter(spec.submodule_search_locations or ()), "frozen"))
+    return None
+
+
+# --- what it binds
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[str]:

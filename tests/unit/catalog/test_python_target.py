@@ -1,0 +1,69 @@
+"""Functions of Python upstreams are looked for without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.catalog.python_target import problem
+
+POND = """
+raise SystemExit("this module was run")
+import os.path as paths, json
+from math import sqrt as root
+x: int = 1
+a, (b, *c) = 1, (2, 3)
+def plain(): ...
+async def later(): ...
+class Duck: ...
+if True:
+    def inside_if(): ...
+try:
+    def inside_try(): ...
+except ImportError:
+    def inside_except(): ...
+with open("f") as f:
+    def inside_with(): ...
+"""
+THERE = ["paths", "json", "root", "x", "a", "b", "c", "plain", "later", "Duck", "inside_if", "inside_try", "inside_except", "inside_with"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pond.py").write_text(POND)
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "__init__.py").write_text("raise SystemExit")
+    (tmp_path / "deep" / "er" / "sea.py").write_text("from elsewhere import *\n")
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_what_a_module_binds_is_there(folder: Path, name: str) -> None:
+    """Functions, classes, imports, assignments, also in `if`, `try` and `with`."""
+    assert problem(f"pond:{name}", folder) is None
+
+
+@pytest.mark.parametrize(("target", "words"), [
+    ("pond:gone", "has no 'gone'"), ("lake:x", "no module 'lake'"), ("pond.x:y", "no module 'pond.x'"), ("deep.gone:x", "no module"),
+    ("deep.er:x", "has no 'x'"), ("broken:f", "no Python"),
+    ("sys:gone", "has no 'gone'"), ("json:gone", "has no 'gone'"),
+])  # fmt: skip
+def test_what_is_not_there_is_told(folder: Path, target: str, words: str) -> None:
+    """Module or function, and a module that is no Python."""
+    assert words in (problem(target, folder) or "")
+
+
+@pytest.mark.parametrize(
+    "target", ["json:loads", "json.decoder:JSONDecoder", "deep.er.sea:anything", "math:sqrt", "app.catalog.load:load", "sys:exit"]
+)
+def test_installed_modules_and_what_cannot_be_known_are_good(folder: Path, target: str) -> None:
+    """The standard library, packages, star imports, modules without source."""
+    assert problem(target, folder) is None
+
+
+def test_the_catalogs_folder_goes_first(folder: Path) -> None:
+    """A module beside the catalog hides an installed one."""
+    (folder / "colorsys.py").write_text("def mine(): ...\n")
+    assert problem("colorsys:mine", folder) is None
