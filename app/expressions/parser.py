@@ -20,6 +20,13 @@ from app.expressions.values import is_in_range
 _MARKED = re.compile(f"{BEGIN}([^{END}]*){END}")
 
 
+class _Parser(Parser):
+    """The library's, but for `!`: there `!a.b` is `(!a).b`, which is always null, here `!(a.b)`. It still binds tighter than `==`."""
+
+    BINDING_POWER = {**Parser.BINDING_POWER, "not": Parser.BINDING_POWER["flatten"] - 1}  # noqa: RUF012 - the library's way
+    _CACHE: dict[str, Any] = {}  # noqa: RUF012 - one of its own, at most _MAX_SIZE entries
+
+
 def parsed(text: str) -> Node:
     """The syntax tree; raises ExpressionSyntax. Substituted text is good in quotes, where it stands for itself, and a fault elsewhere."""
     if not is_marked(text):
@@ -39,7 +46,7 @@ def _tree(text: str) -> Node:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `word` for '"word"': deprecated by JMESPath, and still good
         try:
-            return cast(Node, Parser().parse(text).parsed)
+            return cast(Node, _Parser().parse(text).parsed)
         except EmptyExpressionError:
             raise ExpressionSyntax("an empty expression") from None
         except LexerError as exc:

@@ -38,6 +38,8 @@ def _follow(node: Node, source: Source, paths: set[tuple[str, ...]]) -> Source:
     match node["type"]:
         case "field":
             return _field(node["value"], source, paths)
+        case "current" if source == "scope":
+            raise WholeScope
         case "current" | "identity":
             return source
         case "literal":
