@@ -9,8 +9,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
-from starlette.routing import WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.address import client_address
 from app.api.auth import Gate
@@ -124,14 +123,23 @@ class Sockets:
         return f"<Sockets {len(self._open)} open{', draining' if self._is_draining else ''}>"
 
 
+class Upgrade:
+    """Pure ASGI: takes upgrades of `/ws` past the router, whose layers would each be held for as long as a connection lasts."""
+
+    def __init__(self, app: ASGIApp, service_of: Callable[[], HasSockets]) -> None:
+        self.app = app
+        self._service_of = service_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection of `/ws`; everything else passes."""
+        if scope["type"] == "websocket" and scope["path"] == "/ws":
+            return await self._service_of().sockets(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+
 def add_socket(app: FastAPI, service_of: Callable[[], HasSockets]) -> None:
-    """Adds the route `/ws`."""
-
-    class Endpoint:
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            await service_of().sockets(scope, receive, send)
-
-    app.router.routes.append(WebSocketRoute("/ws", Endpoint(), name="live"))
+    """Adds `/ws`."""
+    app.add_middleware(Upgrade, service_of=service_of)
 
 
 def is_same_host(origin: str, host: str) -> bool:
