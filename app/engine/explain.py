@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from app.engine.plan import Plan, Step
 
 
@@ -41,7 +43,7 @@ def worst_case(plan: Plan) -> float:
 def mermaid(plan: Plan) -> str:
     """The plan as a Mermaid flowchart; a thick arrow carries data, a dotted one order alone."""
     lines = ["flowchart LR", f'  request(["{plan.method} {plan.route}"])']
-    names = {step.name: f"c{number}" for number, step in enumerate(plan.steps)}
+    names = _node_ids([step.name for step in plan.steps])
     for step in plan.steps:
         mark = " (required)" if step.required else ""
         lines.append(f'  {names[step.name]}["{step.name}{mark}<br/>{step.spec.upstream}"]')
@@ -50,6 +52,17 @@ def mermaid(plan: Plan) -> str:
         lines += [f"  {names[n]} ==> {names[step.name]}" for n in step.needs]
         lines += [f"  {names[n]} -.-> {names[step.name]}" for n in step.after]
     return "\n".join(lines)
+
+
+def _node_ids(calls: list[str]) -> dict[str, str]:
+    """Ids that Mermaid reads as one word each: the call's name, but for what it keeps for itself."""
+    ids: dict[str, str] = {}
+    for call in calls:
+        name = re.sub(r"\W", "_", call, flags=re.ASCII)
+        while name in ids.values() or name in ("end", "request", "graph", "flowchart", "subgraph", "style", "class", "click"):
+            name += "_"
+        ids[call] = name
+    return ids
 
 
 def _block(step: Step) -> str:
