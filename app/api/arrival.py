@@ -31,8 +31,8 @@ def continued(headers: list[tuple[str, str]]) -> tuple[str, str | None]:
     """`traceparent` and `tracestate` for upstreams (W3C Trace Context): the client's trace with a span of our own, else a new trace."""
     sent = [value for name, value in headers if name == "traceparent"]
     match = _TRACEPARENT.fullmatch(sent[0].strip()) if len(sent) == 1 else None
-    span = os.urandom(8).hex()
     if match is None or (match[1] == "00" and match[4]):
-        return f"00-{os.urandom(16).hex()}-{span}-00", None
+        fresh = os.urandom(24).hex()
+        return f"00-{fresh[:32]}-{fresh[32:]}-00", None
     state = ",".join(value for name, value in headers if name == "tracestate")
-    return f"00-{match[2]}-{span}-{match[3]}", state or None
+    return f"00-{match[2]}-{os.urandom(8).hex()}-{match[3]}", state or None

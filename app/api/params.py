@@ -28,11 +28,14 @@ class Params:
         """Values by name, null where not given, and the faults; header names are lower case."""
         values: dict[str, Any] = {}
         faults: list[Fault] = []
+        sent = _by_name(query) if self._in_query else {}
         for one in self._all:
-            if one.place == "path":
-                given: Any = [path[one.key]] if one.key in path else _MISSING
+            if one.place == "query":
+                given: Any = sent.get(one.key, _MISSING)
+            elif one.place == "path":
+                given = [path[one.key]] if one.key in path else _MISSING
             else:
-                given = [v for n, v in (query if one.place == "query" else headers) if n == one.key] or _MISSING
+                given = [v for n, v in headers if n == one.key] or _MISSING
             values[one.name] = one.take(given, one.of_text, faults)
         if self._strict:
             faults += [_unknown(name) for name in dict.fromkeys(n for n, _ in query if n not in self._in_query)]
@@ -69,6 +72,13 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
         return [(_decoded(n), _decoded(v)) for n, e, v in (pair.partition(b"=") for pair in raw.split(b"&")) if n or e]
     except UnicodeDecodeError:
         raise Problem(400, "The query is not UTF-8.") from None
+
+
+def _by_name(query: Pairs) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in query:
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def _decoded(text: bytes) -> str:

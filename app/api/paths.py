@@ -8,7 +8,7 @@ because clients and proxies on the way resolve them (RFC 3986 section 6.2.2.3).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
@@ -64,14 +64,11 @@ class Paths(Generic[T]):
     def find(self, path: bytes, method: str) -> Found[T]:
         """The best route for a path as sent, without its query. BadPath where it is not UTF-8."""
         segments = [_decoded(segment) for segment in path.removeprefix(b"/").split(b"/")]
+        if "." in segments or ".." in segments:
+            return Found(None, {}, frozenset())
         methods: set[str] = set()
-        if "." not in segments and ".." not in segments:
-            for node, values in _walk(self._root, segments, 0, ()):
-                end = node.ends.get(method) or (node.ends.get("GET") if method == "HEAD" else None)
-                if end is not None:
-                    return Found(end[0], dict(zip(end[1], values, strict=True)), frozenset())
-                methods |= node.ends.keys()
-        return Found(None, {}, frozenset(methods))
+        found = _find(self._root, segments, 0, (), method, methods)
+        return found if found is not None else Found(None, {}, frozenset(methods))
 
 
 def path_sent(scope: Scope) -> bytes:
@@ -95,20 +92,23 @@ def _mixed(node: _Node[T], segment: str) -> _Node[T]:
     return fresh
 
 
-def _walk(node: _Node[T], segments: list[str], at: int, values: tuple[str, ...]) -> Iterator[tuple[_Node[T], tuple[str, ...]]]:
-    """Every node where the path ends, the most literal first."""
+def _find(node: _Node[T], segments: list[str], at: int, values: tuple[str, ...], method: str, methods: set[str]) -> Found[T] | None:
+    """The first route for the method, the most literal way first; on the way, the methods of those that the path fits otherwise."""
     if at == len(segments):
-        if node.ends:
-            yield node, values
-        return
-    segment = segments[at]
+        end = node.ends.get(method) or (node.ends.get("GET") if method == "HEAD" else None)
+        if end is not None:
+            return Found(end[0], dict(zip(end[1], values, strict=True)), frozenset())
+        methods.update(node.ends)
+        return None
+    segment, found = segments[at], None
     if (below := node.literals.get(segment)) is not None:
-        yield from _walk(below, segments, at + 1, values)
+        found = _find(below, segments, at + 1, values, method, methods)
     for shape, below in node.mixed:
-        if (match := shape.fullmatch(segment)) is not None:
-            yield from _walk(below, segments, at + 1, values + match.groups())
-    if node.param is not None and segment:
-        yield from _walk(node.param, segments, at + 1, (*values, segment))
+        if found is None and (match := shape.fullmatch(segment)) is not None:
+            found = _find(below, segments, at + 1, values + match.groups(), method, methods)
+    if found is None and node.param is not None and segment:
+        found = _find(node.param, segments, at + 1, (*values, segment), method, methods)
+    return found
 
 
 def _decoded(segment: bytes) -> str:

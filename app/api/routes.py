@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.openapi import Description
 from app.api.paths import BadPath, Found, Paths, path_sent
-from app.api.problems import Problem
+from app.api.problems import Problem, send_problem
 from app.api.rest import EndpointHandler
 from app.api.service import Service
 from app.catalog.schema import Catalog
@@ -35,7 +35,7 @@ def add_endpoints(app: FastAPI, catalog: Catalog, service_of: Callable[[], Servi
         app.router.routes.append(EndpointRoute(name, endpoint.route, endpoint.method, handler, table, operation))
     app.openapi = cache(lambda: description.document(app))  # type: ignore[method-assign]
     app.router.redirect_slashes = False
-    app.router.middleware_stack = Direct(app.router.middleware_stack, table)
+    app.add_middleware(Direct, table=table)
 
 
 class Table:
@@ -102,23 +102,33 @@ class EndpointRoute(APIRoute):
 
 
 class Direct:
-    """The way from the application's router to an endpoint's handler: one look into the table."""
+    """The way to an endpoint's handler: one look into the table, past the layers that only FastAPI's own routes need.
 
-    def __init__(self, others: ASGIApp, table: Table) -> None:
-        self._others, self._table = others, table
+    The first middleware that is added is the innermost: the request id, CORS and the last resort lie outside.
+    """
+
+    def __init__(self, app: ASGIApp, table: Table) -> None:
+        self.app, self._table = app, table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or leaves it to FastAPI's routes."""
         if scope["type"] != "http":
-            return await self._others(scope, receive, send)
+            return await self.app(scope, receive, send)
+        try:
+            handler = self._handler(scope)
+        except Problem as problem:
+            return await send_problem(problem, scope, send)
+        return await handler(scope, receive, send)
+
+    def _handler(self, scope: Scope) -> ASGIApp:
         found = self._table.find(scope)
         if found.route is not None:
             scope["route"], scope["path_params"] = found.route, found.values
-            return await found.route.app(scope, receive, send)
+            return found.route.app
         if not found.methods:
-            return await self._others(scope, receive, send)
+            return self.app
         if scope["method"] == "OPTIONS":
-            return await Response(status_code=204, headers={"allow": allowed(found.methods)})(scope, receive, send)
+            return Response(status_code=204, headers={"allow": allowed(found.methods)})
         raise not_allowed(found.methods)
 
 

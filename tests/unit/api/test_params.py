@@ -87,7 +87,9 @@ def test_all_faults_are_told_at_once() -> None:
     assert {tuple(fault["loc"]) for fault in faults} == {("query", "i"), ("query", "e"), ("query", "b"), ("header", "X-N")}
 
 
-@pytest.mark.parametrize(("pattern", "good", "bad"), [("[a-z]+", "abc", "abc1"), ("^a|b", "b", "ab"), (r"\d{3}", "123", "1234"), ("(?=a)ab", "ab", "abc")])
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"), [("[a-z]+", "abc", "abc1"), ("^a|b", "b", "ab"), (r"\d{3}", "123", "1234"), ("(?=a)ab", "ab", "abc")]
+)
 def test_a_pattern_matches_the_whole_text(pattern: str, good: str, bad: str) -> None:
     """Anchors need not be written."""
     params = declared(query("p", pattern=pattern))
