@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, floor, log
 
 SLICE = 10.0
 SLICES = 6
@@ -43,7 +43,7 @@ class Latency:
         last.good += 1
         if seconds < last.shortest:
             last.shortest = seconds
-        bucket = int(log(seconds) / STEP) if seconds > 1e-6 else -276
+        bucket = _bucket(seconds)
         last.counts[bucket] = last.counts.get(bucket, 0) + 1
 
     def bad(self, now: float) -> None:
@@ -53,7 +53,7 @@ class Latency:
     def cut(self, now: float, seconds: float) -> None:
         """An attempt was given up: it would have taken longer than that."""
         last = self._slice(now)
-        bucket = int(log(seconds) / STEP) if seconds > 1e-6 else -276
+        bucket = _bucket(seconds)
         last.counts[bucket] = last.counts.get(bucket, 0) + 1
 
     def quantile(self, now: float, q: float) -> float | None:
@@ -100,3 +100,8 @@ class Latency:
 
     def __repr__(self) -> str:
         return f"<Latency {sum(piece.good for piece in self._slices)} good, {sum(piece.bad for piece in self._slices)} bad>"
+
+
+def _bucket(seconds: float) -> int:
+    """The bucket of a time; all below a microsecond are one."""
+    return floor(log(seconds if seconds > 1e-6 else 1e-6) / STEP)
