@@ -17,17 +17,11 @@ _UNSET: Any = object()
 
 
 def encode(value: Any) -> bytes:
-    """The JSON text of decoded JSON; integers of any size and `orjson.Fragment`s are kept exactly. TypeError if it is none."""
+    """The JSON text of decoded JSON; integers of any size are exact. TypeError if it is none."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_fragment).encode()
-
-
-def _fragment(value: Any) -> Any:
-    if isinstance(value, orjson.Fragment):
-        return _decode(value.contents)
-    raise TypeError(f"a value of type {type(value).__name__} is no JSON")
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def canonical(value: Any) -> bytes:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-import orjson
+import msgspec
 
 from app.core.data import Data, encode
 from app.core.errors import ExpressionFailed
 from app.core.scope import Scope
 from app.expressions.syntax import ExpressionSyntax
 from app.expressions.template import OnNull, Template, parse_template
+
+_encode = msgspec.json.Encoder().encode  # takes raw JSON among values, and integers of any size
 
 _Make: TypeAlias = Callable[[Scope, bool, OnNull | None], Any]
 """Makes one node's value of a scope; with the flag, the bytes of lone names are spliced instead of decoded."""
@@ -49,7 +51,7 @@ class Tree:
         if self.lone is not None and type(found := dict.get(scope, self.lone)) is Data:
             return found
         try:
-            return Data.of_raw(encode(self._make(scope, True, on_null)))
+            return Data.of_raw(_encode(self._make(scope, True, on_null)))
         except (ValueError, TypeError, RecursionError) as exc:  # a lone surrogate of a literal, mostly
             raise ExpressionFailed("a value that is no JSON") from exc
 
@@ -103,7 +105,7 @@ def _text_maker(template: Template) -> _Make:
 
     def make(scope: Scope, splice: bool, on_null: OnNull | None) -> Any:
         if splice and type(found := dict.get(scope, lone)) is Data:
-            return orjson.Fragment(found.raw)
+            return msgspec.Raw(found.raw)
         return template.value(scope, on_null)
 
     return make
