@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from jsonschema_rs import ValidationError
 
 from app.engine.validate import compile_schema
 
@@ -24,5 +25,5 @@ def test_numbers_of_any_size_are_compared() -> None:
 @pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"$ref": "http://127.0.0.1:1/x"}, 7])
 def test_what_is_no_schema_is_refused_and_nothing_is_fetched(schema: object) -> None:
     """At start-up."""
-    with pytest.raises(ValueError, match=r"nonsense|not present|7"):
+    with pytest.raises(ValidationError):
         compile_schema(schema)
