@@ -14,4 +14,4 @@ done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' .ci/conformance)
 echo "conformance: $(sed -e 's/#.*//' .ci/conformance | tr '\n' ' ')"
 export MERGANSER_CMD="$PWD/.venv/bin/merganser"
 # -c /dev/null: the suite is not run under our own pytest settings; it may lie in a read-only folder.
-PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m pytest -c /dev/null --rootdir "$suite" -p no:cacheprovider -q -n "${JOBS:-2}" --dist loadfile "${files[@]}"
+PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m pytest -c /dev/null --rootdir "$suite" -p no:cacheprovider -p no:asyncio -q -n "${JOBS:-2}" --dist loadfile "${files[@]}"

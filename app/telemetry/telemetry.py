@@ -92,7 +92,7 @@ class Telemetry:
 
     def _function_failed(self, event: FunctionFailed) -> None:
         if self._is_new("function", event.upstream, event.reason):
-            self.logs.line("error", "function failed", upstream=event.upstream, call=event.call, reason=event.reason)
+            self.logs.line("warning", "function failed", upstream=event.upstream, call=event.call, reason=event.reason)
 
     def _is_new(self, *what: str) -> bool:
         """Whether this is told for the first time; bounded, since an upstream may put anything into a place's name."""
