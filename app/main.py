@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -61,6 +61,8 @@ def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBase
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_service(settings, loaded, transport=transport) as service:
             app.state.service, app.state.drain = service, service.sockets.drain
+            if (admission := getattr(app.state, "admission", None)) is not None:  # set by the server; there is none under a test client
+                service.telemetry.metrics.sampled_by(lambda metrics: metrics.admission(admission.snapshot()))
             yield
 
     catalog = loaded.catalog
@@ -95,7 +97,7 @@ async def open_service(settings: Settings, loaded: Loaded, *, transport: httpx.A
         telemetry = _telemetry(settings)
         await stack.enter_async_context(telemetry.running())
         tasks = Tasks(telemetry.fault)
-        runtime = Runtime(tasks, asyncio.get_running_loop().time, telemetry.emit)
+        runtime = Runtime(tasks, time.monotonic, telemetry.emit)  # the loop's clock; uvloop's own `time` stands still for a millisecond
         client = await stack.enter_async_context(open_client(transport))
         upstreams = await Upstreams.open(catalog, folder, client, runtime)
         stack.push_async_callback(upstreams.aclose)
@@ -114,7 +116,7 @@ async def open_service(settings: Settings, loaded: Loaded, *, transport: httpx.A
         hub = Hub(runtime, listen=pushes.listen)
         stack.callback(hub.close)
         sockets = Sockets(catalog, plans, hub, gate, runtime, settings.trusted_proxies)
-        telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, sockets))
+        telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, sockets, tasks))
         yield Service(settings, loaded, plans, runtime, client, upstreams, states, admits, telemetry, gate, hub, sockets)
 
 
@@ -123,8 +125,9 @@ def _telemetry(settings: Settings) -> Telemetry:
     return Telemetry(Metrics(settings.metrics_dir), logs)
 
 
-def _sample(metrics: Metrics, states: Mapping[str, UpstreamState], sockets: Sockets) -> None:
+def _sample(metrics: Metrics, states: Mapping[str, UpstreamState], sockets: Sockets, tasks: Tasks) -> None:
     """Sets the gauges that are asked for, not counted."""
     for name, state in states.items():
         metrics.upstream(name, state.snapshot())
     metrics.live(sockets.snapshot())
+    metrics.tasks.set((), len(tasks))

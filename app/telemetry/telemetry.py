@@ -59,6 +59,7 @@ class Telemetry:
                 await sampling
             watchdog.stop()
             self.metrics.share()
+            self.logs.writer.close()
 
     def _every_second(self) -> None:
         self.metrics.dropped_lines.mirror((), self.logs.writer.dropped)

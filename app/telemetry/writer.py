@@ -33,12 +33,17 @@ class Writer:
             self.dropped += 1
             return
         self._lines.append(line)
-        if not self._wanted.is_set():
+        if self._closed:
+            self._flush()
+        elif not self._wanted.is_set():
             self._wanted.set()
 
     def close(self) -> None:
         """Writes what is left, for at most a second if the stream is stuck; later lines go through at once."""
+        if self._closed:
+            return
         self._closed = True
+        atexit.unregister(self.close)
         self._wanted.set()
         self._thread.join(1.0)
         if self._writing.acquire(timeout=1.0):

@@ -174,3 +174,13 @@ def test_what_is_put_before_the_end_is_written() -> None:
         writer.put(b"%d\n" % number)
     writer.close()
     assert stream.getvalue().splitlines() == [b"%d" % number for number in range(1000)]
+
+
+def test_what_comes_after_the_end_is_written_at_once() -> None:
+    """The server's last words, when the service has closed."""
+    stream = io.BytesIO()
+    writer = Writer(stream)
+    writer.close()
+    writer.put(b"bye\n")
+    writer.close()
+    assert stream.getvalue() == b"bye\n"
