@@ -20,8 +20,10 @@ class Params:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._all = [_Declared(name, param) for name, param in endpoint.params.items()]
+        forwarded = _forwarded(endpoint)
         self._in_query = {one.key for one in self._all if one.place == "query"}
-        self._strict = endpoint.strict_query
+        self._known = self._in_query | forwarded
+        self._strict = endpoint.strict_query and "*" not in forwarded
         self.headers = frozenset(one.key for one in self._all if one.place == "header")
 
     def bind(self, path: Mapping[str, str], query: Pairs, headers: Pairs) -> tuple[dict[str, Any], list[Fault]]:
@@ -38,7 +40,7 @@ class Params:
                 given = [v for n, v in headers if n == one.key] or _MISSING
             values[one.name] = one.take(given, one.of_text, faults)
         if self._strict:
-            faults += [_unknown(name) for name in dict.fromkeys(n for n, _ in query if n not in self._in_query)]
+            faults += [_unknown(name) for name in dict.fromkeys(n for n, _ in query if n not in self._known)]
         return values, faults
 
     def bind_json(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,6 +74,11 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
         return [(_decoded(n), _decoded(v)) for n, e, v in (pair.partition(b"=") for pair in raw.split(b"&")) if n or e]
     except UnicodeDecodeError:
         raise Problem(400, "The query is not UTF-8.") from None
+
+
+def _forwarded(endpoint: Endpoint) -> set[str]:
+    """Query parameters that go on to an upstream without being declared: they are known too."""
+    return {name for forward in (endpoint.forward, *(call.forward for call in endpoint.calls.values())) for name in forward.query}
 
 
 def _by_name(query: Pairs) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope, Send
 
+from app.api.compress import gzipped
 from app.api.seen import seen
 from app.core.answer import Answer
 from app.core.errors import CallFailure
@@ -60,7 +61,7 @@ _KINDS: dict[int, Kind] = {
     503: Kind("A system that this answer needs takes no more calls now; come back after Retry-After seconds.", "failed"),
     504: Kind("A system that this answer needs did not answer in time.", "failed"),
 }
-_PASSED = Kind("The system that was asked says so.", "failed")
+_PASSED = Kind("A system that this answer needs says so.", "failed")
 _LATE = frozenset({"timeout"})
 _SHED = frozenset({"circuit_open", "overloaded", "rate_limited"})
 
@@ -124,6 +125,11 @@ class Problem(Exception):
 async def send_problem(problem: Problem, scope: Scope, send: Send) -> None:
     """Sends a problem as the answer; on HEAD its head alone."""
     headers, body = problem.response(seen(scope).request_id)
+    accepted = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"accept-encoding"), "")
+    if (packed := await gzipped(body, accepted)) is not None:
+        body = packed
+        headers = [(b"content-length", b"%d" % len(body)) if name == b"content-length" else (name, value) for name, value in headers]
+        headers += [(b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
@@ -170,7 +176,7 @@ def verdict(plan: Plan, answer: Answer) -> Problem | None:
     sources = {name: outcome.source() for name, outcome in answer.outcomes.items()}
     for outcome in deciding:
         if (passed := _passed(outcome, required[outcome.name].spec.pass_status)) is not None:
-            return Problem(passed, sources=sources, retry_after=_root(outcome).retry_after)
+            return Problem(passed, _PASSED.detail, sources=sources, retry_after=_root(outcome).retry_after)
     roots = [_root(o) for o in deciding or [o for o in answer.outcomes.values() if o.status == "failed"]]
     status = status_of(root.type for root in roots)
     return Problem(status, sources=sources, retry_after=_patience(roots) if status == 503 else None)

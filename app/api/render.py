@@ -16,6 +16,7 @@ from app.core.outcome import Outcome
 
 _TRUE, _FALSE = b"true", b"false"
 _CREDENTIALS = frozenset({"authorization", "cookie"})
+_YEAR = 31_536_000.0
 _NO_STORE = (b"cache-control", b"no-store")
 _JSON = (b"content-type", b"application/json")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -85,7 +86,7 @@ def cache_control(answer: Answer, complete: bool, context: Context, now: float) 
     if not complete or context.method not in ("GET", "HEAD") or (fresh_until := answer.fresh_until) is None:
         return b"no-store"
     is_private = context.identity is not None or any(name in _CREDENTIALS for name, _ in context.headers)
-    return b"%bmax-age=%d" % (b"private, " if is_private else b"", max(0, int(fresh_until - now)))
+    return b"%bmax-age=%d" % (b"private, " if is_private else b"", max(0, int(min(fresh_until - now, _YEAR))))
 
 
 def _vary(endpoint: Endpoint, schemes: Mapping[str, ApiKey | Jwt]) -> list[str]:

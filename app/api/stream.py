@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from typing import Literal
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from app.api import frames
+from app.api.body import ClientGone
 from app.api.disconnect import Watched
 from app.api.problems import Problem, RawHeaders, verdict
 from app.api.seen import Seen, seen
@@ -25,7 +26,10 @@ from app.live.subscription import Subscription
 COMMENT_EVERY = 15.0
 """Seconds of silence after which a comment keeps proxies from closing the stream (section 6 of the contract)."""
 
-Write = Callable[[Event, str], bytes]
+SEND_WITHIN = 10.0
+"""Seconds that a client may take to take one message (section 7 of the contract); then its connection is ended."""
+
+_ENDS = {"unauthorized": 401, "too_many_subscriptions": 503}
 
 
 async def stream(
@@ -104,15 +108,17 @@ class _Stream:
                 if self._is_sse:
                     await self._write(b"retry: %d\n\n" % random.randint(500, 3000))  # noqa: S311 - spreads reconnects, no secret
                 return True
-            case Ended(code):
-                await self._refuse(code)
+            case Ended():
+                await self._refuse(event)
                 return True
         return False
 
-    async def _refuse(self, code: str) -> None:
-        """The subscription is over: a plain error while that is possible, else the stream just ends."""
+    async def _refuse(self, event: Ended) -> None:
+        """The subscription is over: a plain error while that is possible, else an `error` message, and the end."""
         if self._head is not None:
-            raise Problem({"unauthorized": 401, "too_many_subscriptions": 503}.get(code, 500), retry_after=5 if code.startswith("too") else None)
+            raise Problem(_ENDS.get(event.code, 500), retry_after=5 if event.code == "too_many_subscriptions" else None)
+        text = msgspec.json.encode({"type": "error", "payload": frames.end_payload(event.code)})
+        await self._write(b"event: error\ndata: %b\n\n" % text if self._is_sse else text + b"\n")
 
     async def _write_all(self, event: Part | Complete | Update) -> None:
         """The event, behind the parts that waited for the head."""
@@ -124,15 +130,18 @@ class _Stream:
         text = frames.text(event)
         if not self._is_sse:
             return text.encode() + b"\n"
-        kind = type(event).__name__.lower()
         position = "" if isinstance(event, Part) else f"id: {self._subscription.epoch}.{event.offset}\n"
-        return f"event: {kind}\n{position}data: {text}\n\n".encode()
+        return f"event: {frames.kind(event)}\n{position}data: {text}\n\n".encode()
 
     async def _write(self, chunk: bytes) -> None:
         if self._head is not None:
             await self._send({"type": "http.response.start", "status": 200, "headers": self._head})
             self._head = None
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        try:
+            async with asyncio.timeout(SEND_WITHIN):
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            raise ClientGone from None
 
     async def _end(self) -> None:
         if self._head is not None:
