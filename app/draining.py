@@ -69,6 +69,7 @@ def config(app: Any, settings: Settings, edge: Edge, ws: Any) -> uvicorn.Config:
         ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,
+        log_level="warning",  # at info it logs the query string of every WebSocket
         access_log=False,
         proxy_headers=False,
         server_header=False,

