@@ -42,7 +42,8 @@ def json_schema() -> Schema:
 
 def _defaults() -> Schema:
     parts = {"upstream": "Upstream", "endpoint": "Endpoint"}
-    properties = {key: {"$ref": f"#/$defs/{model}", "description": KEYS["Defaults"][key]} for key, model in parts.items()}
+    forms = {key: {"anyOf": [{"$ref": f"#/$defs/{model}"}, {"type": "null"}]} for key, model in parts.items()}
+    properties = {key: {**form, "description": KEYS["Defaults"][key]} for key, form in forms.items()}
     return {"type": ["object", "null"], "additionalProperties": False, "properties": properties, "description": KEYS["Catalog"]["defaults"]}
 
 

@@ -76,7 +76,7 @@ class _Open:
     items: list[Node] = field(default_factory=list)
     entries: dict[str, Entry] = field(default_factory=dict)
     key: tuple[str, Place] | None = None
-    is_repeated: bool = False
+    is_dropped: bool = False
     size: int = 1
     depth: int = 0
 
@@ -164,8 +164,8 @@ class _Reader:
         top = self.open[-1]
         if key == "<<" and is_plain:
             self.faults.add(place, "a merge key ('<<'): a catalog has none", "use `defaults`, or repeat the keys")
-        top.is_repeated = key in top.entries
-        if top.is_repeated:
+        top.is_dropped = key in top.entries or (key == "<<" and is_plain)
+        if key in top.entries:
             first = top.entries[key].key
             self.faults.add(place, f"the key '{key}' is there twice, first in line {first.line}")
         top.key = (key, place)
@@ -218,7 +218,7 @@ class _Reader:
         assert top.key is not None  # noqa: S101 - a value of a mapping comes after its key
         key, at = top.key
         top.key = None
-        if not top.is_repeated and not (key == "<<" and isinstance(node, Table)):
+        if not top.is_dropped:
             top.entries[key] = Entry(at, node)
 
 

@@ -105,7 +105,7 @@ def test_the_rich_catalog_is_clean() -> None:
 SCHEMA = jsonschema_rs.validator_for(json_schema(), offline=True)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(mutants())
 def test_a_mutant_is_loaded_or_has_faults(document: dict[str, Any]) -> None:
     """And what `check` accepts the editors' schema accepts."""
