@@ -7,7 +7,7 @@ from math import exp, floor, log
 SLICE = 10.0
 SLICES = 6
 STEP = 0.05
-"""Buckets grow by so much: a quantile is at most this share off."""
+"""Buckets grow by so much: a quantile is at most this share over."""
 FEW = 20
 """Below so many attempts a quantile says nothing."""
 RENEWAL = 1.0
@@ -75,7 +75,7 @@ class Latency:
         for bucket in sorted(counts):
             left -= counts[bucket]
             if left <= 0:
-                return exp((bucket + 0.5) * STEP)
+                return exp((bucket + 1) * STEP)
         return None
 
     def shortest(self, now: float) -> float:
