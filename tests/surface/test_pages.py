@@ -14,7 +14,8 @@ ENDPOINTS: dict[str, Any] = {
     "brief": {
         "get": "/cities/{city}", "summary": "One <city>", "params": {"city": {"in": "path", "pattern": "^[a-z]+$", "example": "madrid"}},
         "calls": {"who": {"path": "/who", "schema": PERSON, "required": True}, "more": "/more", "then": {"path": "/{who.name}", "after": ["more"]}},
-        "response": {"name": "{who.name}", "friend": "{who.friend.name}", "whole": "{who}", "text": "{who.name}!", "list": ["{more}", 1], "none": None},
+        "response": {"name": "{who.name}", "friend": "{who.friend.name}", "whole": "{who}", "text": "{who.name}!",
+                     "list": ["{more}", 1], "none": None},
     },
     "add": {"post": "/things", "body": {"schema": PERSON, "required": True}, "calls": {"a": {"path": "/who", "body": "{body}"}}},
     "merged": {"get": "/merged", "calls": {"a": "/who", "b": "/more"}, "response": {"merge": ["a", "b"]}},
