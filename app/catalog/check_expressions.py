@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 from app.catalog.check_names import RESERVED
@@ -41,8 +42,8 @@ class _Endpoint:
     name: str
     node: Table
     faults: Faults
-    params: list[str] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
+    params: dict[str, None] = field(default_factory=dict)
+    calls: dict[str, None] = field(default_factory=dict)
     waits: dict[str, list[str]] = field(default_factory=dict)
     told: set[tuple[Place, str]] = field(default_factory=set)
 
@@ -67,21 +68,23 @@ class _Endpoint:
         if found is None:
             return frozenset()
         self._check_per_client(leaf, found)
-        known = [*self.params, *(self.calls if calls else ()), *(name for name in RESERVED if name not in but)]
-        for name in sorted(found.names - set(known)):
-            if (leaf.place, name) not in self.told:
+        for name in sorted(found.names):
+            is_known = name not in but if name in RESERVED else name in self.params or (calls and name in self.calls)
+            if not is_known and (leaf.place, name) not in self.told:
                 self.told.add((leaf.place, name))
-                self.faults.add(leaf.place, *self._unknown(name, known))
+                self.faults.add(leaf.place, *self._unknown(name))
         return found.names
 
-    def _unknown(self, name: str, known: list[str]) -> tuple[str, str | None]:
+    def _unknown(self, name: str) -> tuple[str, str | None]:
         if name == "item":
             return "'item' is known inside of `each` alone", "give the call an `each`, or name a call or a param"
         if name in self.calls:
             return f"'{name}' is a call: what stands here is asked before the calls", None
         if name in RESERVED:
             return f"'{name}' is not known here", None
-        return f"unknown name '{name}' in the endpoint '{self.name}'", did_you_mean(name, known) or _listed([*self.params, *self.calls])
+        return f"unknown name '{name}' in the endpoint '{self.name}'", did_you_mean(name, [*self.params, *self.calls, *RESERVED]) or _listed(
+            [*self.params, *self.calls]
+        )
 
     def _check_per_client(self, leaf: Leaf, found: Reads) -> None:
         if not self.is_live:
@@ -93,9 +96,9 @@ class _Endpoint:
                 self.faults.add(leaf.place, f"the whole request, its id and address with it, {_MESSAGE_PER_CLIENT}", "name what you need of it")
 
 
-def _listed(names: list[str]) -> str | None:
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    return f"declared are {shown}" if names else None
+def _listed(names: Iterable[str]) -> str | None:
+    first = list(islice(names, 9))
+    return f"declared are {', '.join(first[:8])}{', ...' if len(first) > 8 else ''}" if first else None
 
 
 def _over_body(expression: str) -> Reads:
@@ -108,7 +111,7 @@ def check_expressions(root: Table, faults: Faults) -> None:
     used: set[str] = set()
     told: set[tuple[Place, str]] = set()
     for name, _, node in tables(root, "endpoints"):
-        endpoint = _Endpoint(name, node, faults, list(_keys(node, "params")), list(_keys(node, "calls")), told=told)
+        endpoint = _Endpoint(name, node, faults, dict.fromkeys(_keys(node, "params")), dict.fromkeys(_keys(node, "calls")), told=told)
         for call, _, spec in tables(node, "calls"):
             upstream = text(spec, "upstream") or ""
             used.add(upstream)

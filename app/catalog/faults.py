@@ -7,11 +7,14 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 Severity = Literal["error", "warning"]
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _LONGEST_MESSAGE = 500
+_MOST_NEIGHBOURS = 500
+"""Names that are held against a misspelt one: more take longer than a hint is worth."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -93,15 +96,9 @@ def _one_line(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The hint `did you mean 'timeout'?` where a known word is near; None where none is."""
-    by_lower = {one.lower(): one for one in reversed(list(known)) if one != word}
+    by_lower = {one.lower(): one for one in reversed(list(islice(known, _MOST_NEIGHBOURS))) if one != word}
     near = difflib.get_close_matches(word[:100].lower(), by_lower, n=1)
     return f"did you mean '{by_lower[near[0]]}'?" if near else None
-
-
-def one_of(words: Iterable[str]) -> str:
-    """Words as a person would list them: `'a', 'b' or 'c'`."""
-    quoted = [f"'{word}'" for word in words]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 def as_text(faults: Iterable[Fault]) -> str:
