@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from app.core.call import Call, Policy, Send
@@ -34,9 +34,14 @@ class Balancer:
         return origin
 
 
-def pick(ready: Sequence[str], tried: Collection[str], loads: Mapping[str, int], random: Random) -> str:
-    """The power of two choices (Mitzenmacher 2001): nearly as good as the least loaded of all, and no herd runs to one."""
-    fresh = [origin for origin in ready if origin not in tried] or ready
+def pick(ready: Sequence[str], tried: Sequence[str], loads: Mapping[str, int], random: Random) -> str:
+    """The power of two choices (Mitzenmacher 2001): nearly as good as the least loaded of all, and no herd runs to one.
+
+    Those not tried come first; where all were, any but the last.
+    """
+    fresh = ready
+    if tried:
+        fresh = [origin for origin in ready if origin not in tried] or [origin for origin in ready if origin != tried[-1]] or ready
     if len(fresh) == 1:
         return fresh[0]
     first = int(random.random() * len(fresh))

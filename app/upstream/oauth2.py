@@ -75,14 +75,15 @@ class Tokens:
         return await self._wait(call, None)
 
     def may_renew(self, refused: Token) -> bool:
-        """Whether a token that the upstream has refused is worth another: there is a newer one, or one may be fetched."""
-        return self._token is not refused or self._runtime.now() - self._forced_at >= FORCED_PAUSE
+        """Whether a token that the upstream has refused is worth another: there is a newer one, one is on its way, or may be fetched."""
+        return self._token is not refused or self._fetching is not None or self._runtime.now() - self._forced_at >= FORCED_PAUSE
 
     async def renewed(self, call: Call, refused: Token) -> Token:
         """Another token than the one that was refused."""
         if self._token is not None and self._token is not refused:
             return self._token
-        self._forced_at = self._runtime.now()
+        if self._fetching is None:
+            self._forced_at = self._runtime.now()
         return await self._wait(call, refused)
 
     async def _wait(self, call: Call, refused: Token | None) -> Token:
