@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.catalog.faults import Faults, did_you_mean
 from app.catalog.nodes import Entry, Items, Leaf, Table, table, tables, text
 
-_OF_HTTP = ("path", "method", "query", "headers", "body", "form", "graphql", "variables")
+_OF_HTTP = ("path", "method", "query", "headers", "body", "form", "graphql", "variables", "stream")
 _NOT_PROXIED = ("response", "live", "envelope")
 _FIRST_FAILURE = 300
 

@@ -164,7 +164,7 @@ KEYS: dict[str, dict[str, str]] = {
         "graphql": "A GraphQL query, sent by POST to `path` (default `/graphql`); the text is no template.",
         "variables": "The query's variables.",
         "args": "Keyword arguments of a Python function.",
-        "stream": "How a streaming upstream is read.",
+        "stream": "The upstream pushes, by SSE or WebSocket: one connection is kept, and its latest message is the data.",
         "after": "Calls that must have settled before, whatever became of them.",
         "when": "Falsy: the call is skipped and its data is null. Asked once, before `each`.",
         "each": "A list: one request for each `item` of it.",

@@ -1,11 +1,11 @@
-"""Holds data against a JSON Schema (2020-12): prepared once, asked per answer."""
+"""Holds data against a JSON Schema (2020-12, or the draft that it names): prepared once, asked per answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from jsonschema_rs import Draft202012Validator
+from jsonschema_rs import validator_for
 
 
 def compile_schema(schema: Any) -> Callable[[Any], tuple[str, str] | None]:
@@ -13,7 +13,7 @@ def compile_schema(schema: Any) -> Callable[[Any], tuple[str, str] | None]:
 
     Messages name the rule and never show the data. Raises ValueError for what is no schema. Nothing is fetched.
     """
-    validator = Draft202012Validator(schema, offline=True, mask="value")
+    validator = validator_for(schema, offline=True, mask="value")
 
     def validate(value: Any) -> tuple[str, str] | None:
         if validator.is_valid(value):

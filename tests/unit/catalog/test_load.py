@@ -258,3 +258,12 @@ def test_faults_are_lines_that_compilers_write() -> None:
     assert [one["message"] for one in told["warnings"]] == ["look"]
     with pytest.raises(CatalogFaults, match="2 faults"):
         faults.raise_if_any()
+
+
+def test_a_schema_goes_by_the_draft_that_it_names(load: Load, faults_of: FaultsOf) -> None:
+    """2020-12 where it names none; an unknown one is a fault, and nothing is fetched."""
+    old = {"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"type": "string"}]}
+    assert load(dumped(endpoints={"x": {"get": "/x", "calls": {"a": {**A, "schema": old}}}})).catalog
+    for bad in ({"items": [{"type": "string"}]}, {"$schema": "http://own.example/schema"}, {"$schema": 1}):
+        (fault,) = faults_of(dumped(endpoints={"x": {"get": "/x", "calls": {"a": {**A, "schema": bad}}}}))
+        assert "no JSON Schema" in fault.message
