@@ -11,7 +11,6 @@ from functools import partial
 import httpx
 from fastapi import FastAPI
 
-from app import __version__
 from app.api import asyncapi, docs, ops, problems, routes, ws
 from app.api.auth import Gate
 from app.api.cors import Cors
@@ -26,9 +25,10 @@ from app.live.hub import Hub
 from app.policies.proxy import Admit, build_proxy
 from app.policies.stack import UpstreamState, open_state
 from app.policies.store import Store
-from app.settings import Settings
+from app.settings import Settings, environ
 from app.telemetry.logs import setup
 from app.telemetry.metrics import Metrics
+from app.telemetry.otel import Tracing, open_tracing
 from app.telemetry.telemetry import Telemetry
 from app.upstream.client import open_client
 from app.upstream.credentials import credentials
@@ -57,9 +57,11 @@ class Service:
 def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The web service over a checked catalog. `transport` stands in for the network (tests)."""
 
+    tracing = open_tracing(environ())
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_service(settings, loaded, transport=transport) as service:
+        async with open_service(settings, loaded, transport=transport, tracing=tracing) as service:
             app.state.service, app.state.drain = service, service.sockets.drain
             if (admission := getattr(app.state, "admission", None)) is not None:  # set by the server; there is none under a test client
                 service.telemetry.metrics.sampled_by(lambda metrics: metrics.admission(admission.snapshot()))
@@ -86,18 +88,26 @@ def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBase
     if catalog.cors is not None:
         app.add_middleware(Cors, spec=catalog.cors)
     app.add_middleware(Surface, service_of=service_of)
+    if tracing is not None:
+        app.add_middleware(tracing.middleware)
     return app
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBaseTransport | None = None) -> AsyncIterator[Service]:
+async def open_service(
+    settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBaseTransport | None = None, tracing: Tracing | None = None
+) -> AsyncIterator[Service]:
     """The whole service without its web surface: what `merganser call` runs on, and the lifespan of `create_app`."""
     catalog, folder = loaded.catalog, loaded.folder
     async with AsyncExitStack() as stack:
         telemetry = _telemetry(settings)
         await stack.enter_async_context(telemetry.running())
         tasks = Tasks(telemetry.fault)
-        runtime = Runtime(tasks, time.monotonic, telemetry.emit)  # the loop's clock; uvloop's own `time` stands still for a millisecond
+        if tracing is not None:
+            stack.push_async_callback(tracing.aclose)
+        runtime = Runtime(
+            tasks, time.monotonic, telemetry.emit if tracing is None else tracing.beside(telemetry.emit)
+        )  # the loop's clock; uvloop's own `time` stands still for a millisecond
         client = await stack.enter_async_context(open_client(transport))
         upstreams = await Upstreams.open(catalog, folder, client, runtime)
         stack.push_async_callback(upstreams.aclose)

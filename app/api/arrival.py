@@ -23,7 +23,7 @@ def context_of(scope: Scope, trusted: Networks) -> Context:
     peer = scope.get("client")
     context = Context(seen(scope).request_id, scope["method"], "", headers)
     context.address = client_address(peer[0] if peer else "", headers, trusted)
-    context.traceparent, context.tracestate = continued(headers)
+    context.traceparent, context.tracestate = scope.get("merganser.trace") or continued(headers)
     return context
 
 

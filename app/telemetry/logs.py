@@ -59,7 +59,8 @@ def setup(level: str = "info", format: Format = "auto", *, debug: bool = False, 
         logger_factory=lambda *_: _Lines(writer),
         cache_logger_on_first_use=False,
     )
-    handler = _Handler(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_plain, *last]), writer)
+    foreign = [*shared, structlog.stdlib.ExtraAdder(allow=["request_id"])]
+    handler = _Handler(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=[_plain, *last]), writer)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
