@@ -1,0 +1,66 @@
+"""The promise: a blocking function cannot be stopped, so its caller is released in time and its slot is taken until it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.catalog.schema import CallSpec, Upstream
+from app.core.call import Call, Reading, Record
+from app.core.context import Context
+from app.core.errors import Overloaded, TimedOut
+from app.core.runtime import Runtime
+from app.core.tasks import Tasks
+from app.policies.stack import build
+from app.policies.state import open_state
+from app.policies.store import Store
+from app.upstream.python import PythonUpstream
+
+MILL = """
+import threading
+gate, inside = threading.Event(), threading.Semaphore(0)
+
+def grind():
+    inside.release()
+    gate.wait(10)
+    return 1
+"""
+
+
+def call(within: float) -> Call:
+    """A call with so many seconds."""
+    return Call("c", "mill", "CALL", "", (), None, {}, asyncio.get_running_loop().time() + within, Reading(), Context("id"), Record())
+
+
+async def test_a_released_callers_slot_is_free_when_the_function_has_returned(tmp_path: Path) -> None:
+    """Until then the next calls find no slot: they queue, or are refused, and no further thread is started."""
+    (tmp_path / "mill_functions.py").write_text(MILL)
+    tasks = Tasks(lambda name, fault: pytest.fail(f"{name}: {fault!r}"))
+    spec = Upstream.model_validate({"python": "mill_functions:grind", "concurrency": {"max": 2, "queue": 1}})
+    runtime = Runtime(tasks, asyncio.get_running_loop().time)
+    upstream, state = PythonUpstream("mill", spec, tmp_path, runtime), open_state("mill", spec, runtime, Store(1 << 20))
+    send = build(CallSpec(upstream="mill"), "CALL", state, upstream.send, None).send
+    module = sys.modules["mill_functions"]
+    before = threading.active_count()
+
+    for _ in range(2):
+        with pytest.raises(TimedOut):
+            await send(call(0.05))
+    with pytest.raises(TimedOut) as queued:
+        await send(call(0.05))
+    assert not queued.value.sent
+    waiting = asyncio.create_task(send(call(5)))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await send(call(5))
+    assert threading.active_count() == before + 2
+
+    module.gate.set()
+    assert (await waiting).data.value == 1
+    assert (await send(call(5))).data.value == 1
+    await upstream.aclose()
+    await tasks.aclose()
