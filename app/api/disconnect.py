@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
 from app.api.body import ClientGone
 
+Tell = Callable[[Callable[[], None] | None], bool]
+"""Has a function called when the client leaves: what our own server offers beside `http.disconnect`."""
+
 
 class Watched:
-    """`async with Watched(receive):` cancels the block when the client leaves, and raises ClientGone in its place.
+    """`async with Watched(scope, receive):` cancels the block when the client leaves, and raises ClientGone in its place.
 
     The request's body has been read before: nothing but the disconnect can still arrive. A half-closed connection counts,
-    the server reports it as gone. A cancellation from outside stays one.
+    the server reports it as gone. A cancellation from outside stays one. Under our own server no task waits for it.
     """
 
-    __slots__ = ("_left", "_receive", "_watcher", "_work")
+    __slots__ = ("_left", "_receive", "_tell", "_watcher", "_work")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
+        self._tell: Tell = scope.get("merganser.gone", _cannot_tell)
+        self._watcher: asyncio.Task[None] | None = None
         self._left = False
 
     async def __aenter__(self) -> None:
         work = asyncio.current_task()
         assert work is not None  # noqa: S101 - a coroutine that awaits runs in a task
         self._work = work
-        self._watcher = asyncio.create_task(self._watch(), name="client")
+        if not self._tell(self._gone):
+            self._watcher = asyncio.create_task(self._watch(), name="client")
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._left:
+        if self._watcher is None:
+            self._tell(None)
+        elif not self._left:
             self._watcher.cancel()
+        if not self._left:
             return
         if self._work.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError)):
             raise ClientGone from None
@@ -39,5 +49,12 @@ class Watched:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._gone()
+
+    def _gone(self) -> None:
         self._left = True
         self._work.cancel()
+
+
+def _cannot_tell(watcher: Callable[[], None] | None) -> bool:
+    return False

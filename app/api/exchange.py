@@ -21,7 +21,6 @@ from uvicorn.server import ServerState
 
 from app.api import refusals
 from app.api.edge import Edge
-from app.api.problems import Problem
 
 _NOT_A_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _NOT_A_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -67,11 +66,27 @@ class Exchange(RequestResponseCycle):
         )
         self._edge, self._state = edge, state
         self.is_admitted = False
+        self._watcher: Callable[[], None] | None = None
+        scope["merganser.gone"] = self.tell
+
+    def tell(self, watcher: Callable[[], None] | None) -> bool:
+        """Has `watcher` called when the client leaves, at once if it has left; None ends that. False while there is a body to receive.
+
+        What `http.disconnect` says, without a task that waits for it.
+        """
+        if self.more_body or self.body:
+            return False
+        self._watcher = watcher
+        if watcher is not None and self.disconnected:
+            watcher()
+        return True
 
     def gone(self) -> None:
         """The client has left: `http.disconnect` reaches the application."""
         if not self.response_complete:
             self.disconnected = True
+            if self._watcher is not None:
+                self._watcher()
         self.message_event.set()
 
     def leave(self) -> None:
@@ -187,7 +202,7 @@ class Exchange(RequestResponseCycle):
 
     def _fail(self) -> None:
         self.keep_alive = False
-        self.transport.write(refusals.answer(Problem(500), self.scope["headers"], is_head=self.scope["method"] == "HEAD"))
+        self.transport.write(refusals.answer(refusals.BROKEN, self.scope["headers"], is_head=self.scope["method"] == "HEAD"))
         self.response_started = True
         self._end()
 

@@ -87,7 +87,7 @@ class EndpointHandler:
             seen(scope).surface = form
             head = self._renderer.stream_headers(_MEDIA[form])
             return await stream(form, plan, inputs, service.hub, head, said.get("last-event-id"), scope, receive, send)
-        async with Watched(receive):
+        async with Watched(scope, receive):
             answer = await run(plan, inputs, service.runtime)
         about = seen(scope)
         about.complete, about.calls = answer.complete, len(answer.outcomes)

@@ -44,7 +44,7 @@ async def stream(
         return
     subscription = _subscribe(plan, inputs, hub, last_event_id) if is_live else hub.once(plan, inputs)
     try:
-        async with Watched(receive):
+        async with Watched(scope, receive):
             await _Stream(form, plan, subscription, head, send, seen(scope)).run()
     finally:
         subscription.close()
