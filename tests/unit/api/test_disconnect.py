@@ -47,13 +47,18 @@ async def test_the_block_is_cancelled_when_the_client_leaves(tells: bool) -> Non
     """And ClientGone is raised in place of the cancellation; the task itself goes on."""
     client, was_cancelled = Connection(tells), False
     asyncio.get_running_loop().call_later(0.01, client.leave)
-    with pytest.raises(ClientGone):
+
+    async def work() -> None:
+        nonlocal was_cancelled
         async with Watched(client.scope, client.receive):
             try:
                 await asyncio.get_running_loop().create_future()
             except asyncio.CancelledError:
                 was_cancelled = True
                 raise
+
+    with pytest.raises(ClientGone):
+        await work()
     assert was_cancelled
     await asyncio.sleep(0)
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
