@@ -99,6 +99,7 @@ class Coalescer:
         shared.has_landed = True
         del self._flights[key]
         shared.flight.is_cut = is_late
+        shared.flight.until = -INFINITE  # whatever would go on, a retry or a hedge, does not
         shared.task.cancel()
 
 

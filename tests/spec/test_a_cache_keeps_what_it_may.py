@@ -108,7 +108,8 @@ async def test_old_data_is_answered_when_the_call_fails(failure: Any) -> None:
 
 async def test_old_data_is_answered_when_time_runs_out_or_the_circuit_is_open() -> None:
     """Whatever made the call fail."""
-    rig = Rig(lambda call, number: (0.0 if number == 0 else 9.0, 1), upstream={"breaker": {"minimum": 3}}, cache={"ttl": "1s", "stale_if_error": "1m"})
+    windows = {"ttl": "1s", "stale_if_error": "1m"}
+    rig = Rig(lambda call, number: (0.0 if number == 0 else 9.0, 1), upstream={"breaker": {"minimum": 3}}, cache=windows)
     await rig.outcome()
     await asyncio.sleep(2)
     errors = []
