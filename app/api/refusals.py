@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable
@@ -13,14 +14,31 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 OVERLOADED = Problem(503, "The server is over its load; come back after Retry-After seconds.", retry_after=1)
 DRAINING = Problem(503, "The server is shutting down; come back after Retry-After seconds.", retry_after=1)
 FULL = Problem(503, "The server has no connection to spare; come back after Retry-After seconds.", retry_after=1)
+BROKEN = Problem(500)
 TOO_SLOW = Problem(408)
 MALFORMED = Problem(400)
 CROWDED = Problem(400, "Too many requests wait on this connection.")
 
 
+_MARK = "0" * 16
+"""Stands for a request id of ours, which is as long."""
+
+
 def answer(problem: Problem, headers: Iterable[tuple[bytes, bytes]], *, closes: bool = True, is_head: bool = False) -> bytes:
     """The whole answer, head and body. `headers` are the request's, as far as they came: its id is echoed."""
     mark = _request_id(headers)
+    if mark is None:
+        return os.urandom(8).hex().encode("ascii").join(_ready(problem, closes, is_head))
+    return _written(problem, mark, closes, is_head)
+
+
+@functools.lru_cache(maxsize=64)
+def _ready(problem: Problem, closes: bool, is_head: bool) -> list[bytes]:
+    """The answer around the request id: under overload it is only joined."""
+    return _written(problem, _MARK, closes, is_head).split(_MARK.encode("ascii"))
+
+
+def _written(problem: Problem, mark: str, closes: bool, is_head: bool) -> bytes:
     fields, body = problem.response(mark)
     lines = [f"HTTP/1.1 {problem.status} {title(problem.status)}\r\nx-request-id: {mark}\r\n".encode("ascii")]
     lines += [name + b": " + value + b"\r\n" for name, value in fields]
@@ -29,8 +47,7 @@ def answer(problem: Problem, headers: Iterable[tuple[bytes, bytes]], *, closes: 
     return b"".join(lines) + b"\r\n" + (b"" if is_head else body)
 
 
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The client's, if it sent one good one."""
     sent = [value for name, value in headers if name == b"x-request-id"]
-    if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
-        return str(sent[0], "ascii")
-    return os.urandom(8).hex()
+    return str(sent[0], "ascii") if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]) else None
