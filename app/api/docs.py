@@ -75,7 +75,7 @@ def _section(catalog: Catalog, plan: Plan) -> str:
     return (
         f'<section id="{escape(plan.name)}" aria-labelledby="{escape(plan.name)}-title">'
         f'<h2 id="{escape(plan.name)}-title"><span class="verb">{escape(plan.method)}</span> <code>{escape(plan.route)}</code></h2>'
-        f"{summary}{more}{_facts(plan)}{_diagram(plan)}{_table(plan)}{_form(catalog, plan)}</section>"
+        f'{summary}{more}{_facts(plan)}<div class="beside">{_diagram(plan)}{_table(plan)}</div>{_form(catalog, plan)}</section>'
     )
 
 
@@ -95,7 +95,10 @@ def _facts(plan: Plan) -> str:
 def _diagram(plan: Plan) -> str:
     if not plan.steps:
         return ""
-    return f'<div class="plan" tabindex="0" aria-label="Plan of {escape(plan.name)}">{svg(plan)}</div><p class="soft">{escape(in_words(plan))}</p>'
+    return (
+        f'<div><div class="plan" tabindex="0" role="group" aria-label="Plan of {escape(plan.name)}">{svg(plan)}</div>'
+        f'<p class="soft">{escape(in_words(plan))}</p></div>'
+    )
 
 
 def _table(plan: Plan) -> str:
@@ -107,7 +110,7 @@ def _table(plan: Plan) -> str:
         for name, param in plan.params.items()
     )  # fmt: skip
     head = '<tr><th scope="col">Param</th><th scope="col">In</th><th scope="col">Takes</th><th scope="col">Means</th></tr>'
-    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return f"<div><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>"
 
 
 def _rules(param: Param) -> str:
