@@ -10,6 +10,7 @@ from app.catalog import python_target
 from app.catalog.defaults import HTTP_ONLY
 from app.catalog.faults import Faults, did_you_mean
 from app.catalog.nodes import Entry, Items, Leaf, Node, Table, table, tables, text
+from app.catalog.openapi import read
 from app.expressions.syntax import ExpressionSyntax
 from app.expressions.template import parse_template
 
@@ -24,6 +25,7 @@ def check_upstreams(root: Table, folder: Path, faults: Faults) -> None:
     for name, entry, upstream in tables(root, "upstreams"):
         _check_reach(name, entry, upstream, folder, faults)
         check_headers(upstream.get("headers"), faults)
+        _check_document(upstream, faults)
         auth = table(upstream, "auth")
         for part in ("header", "query"):
             _check_credential(part, table(auth, part), faults)
@@ -70,6 +72,17 @@ def _check_function(upstream: Table, folder: Path, faults: Faults) -> None:
         faults.add(
             leaf.place, reason if leaf.pieces is None else f"{leaf.shown} is no function that can be imported", hint if leaf.pieces is None else None
         )
+
+
+def _check_document(upstream: Table, faults: Faults) -> None:
+    """The upstream's own OpenAPI document can be read; that it is there has been seen to."""
+    if (file := text(upstream, "openapi")) is None or not Path(file).is_file():
+        return
+    try:
+        read(Path(file))
+    except (OSError, ValueError) as exc:
+        reason = "the file cannot be read" if isinstance(exc, OSError) else str(exc)
+        faults.add(upstream.key("openapi"), f"openapi: {reason}", "an OpenAPI document of version 3, JSON or YAML")
 
 
 def _check_url(leaf: Leaf, faults: Faults, key: str = "url") -> None:

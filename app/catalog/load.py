@@ -11,6 +11,7 @@ from app.catalog.faults import CatalogUnreadable, Fault, Faults
 from app.catalog.include import MAX_FILE, Source, decoded, with_included
 from app.catalog.interpolate import interpolator
 from app.catalog.nodes import Table
+from app.catalog.openapi import with_schemas
 from app.catalog.resolve import resolved
 from app.catalog.schema import Catalog
 from app.catalog.shape import validated
@@ -51,7 +52,7 @@ def _loaded(raw: bytes, source: Source, environ: Mapping[str, str]) -> Loaded:
     catalog = _catalog(raw, source, environ, faults)
     faults.raise_if_any()
     assert catalog is not None  # noqa: S101 - without one there is a fault
-    return Loaded(catalog, source.folder, source.path, faults.sorted("warning"))
+    return Loaded(with_schemas(catalog), source.folder, source.path, faults.sorted("warning"))
 
 
 def _catalog(raw: bytes, source: Source, environ: Mapping[str, str], faults: Faults) -> Catalog | None:

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from app.catalog.openapi_schema import Schema, complete, resolved
 from app.catalog.schema import CallSpec, Catalog
 from app.expressions.template import parse_template
-from app.upstream.openapi_schema import Schema, complete, resolved
 
 
 def with_schemas(catalog: Catalog) -> Catalog:
@@ -52,8 +52,8 @@ def read(path: Path) -> dict[str, Any]:
     """An OpenAPI document, JSON or YAML. OSError where it cannot be read, ValueError where it is none."""
     try:
         document = json.loads(text) if (text := path.read_text("utf-8")).lstrip().startswith("{") else yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        raise ValueError(f"{path.name} is no YAML") from exc
+    except (ValueError, yaml.YAMLError, RecursionError) as exc:
+        raise ValueError(f"{path.name} is no JSON or YAML") from exc
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise ValueError(f"{path.name} is no OpenAPI 3 document")
     return document

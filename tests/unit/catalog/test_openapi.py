@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from app.catalog.faults import CatalogFaults
+from app.catalog.load import load_text
+from app.catalog.openapi import call_schema, read, with_schemas
 from app.catalog.schema import Catalog
-from app.upstream.openapi import call_schema, read, with_schemas
 
 
 def document(schema: Any, *, version: str = "3.0.3", path: str = "/cities/{id}", **more: Any) -> dict[str, Any]:
@@ -114,3 +116,16 @@ def test_what_is_no_openapi_document_is_refused(tmp_path: Path, text: str) -> No
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"x\.yaml is no"):
         read(tmp_path / "x.yaml")
+
+
+def test_a_catalog_is_loaded_with_the_schemas_of_its_documents(tmp_path: Path) -> None:
+    """Found from the catalog's folder; a document that cannot be read is a fault with its place."""
+    (tmp_path / "u.json").write_text(json.dumps(document({"type": "object"})))
+    text = "upstreams:\n  u: {url: http://x, openapi: FILE}\nendpoints:\n  e: {get: '/e/{p}', calls: {a: {upstream: u, path: '/cities/{p}'}}}\n"
+    loaded = load_text(text.replace("FILE", "u.json"), folder=tmp_path, environ={})
+    assert loaded.catalog.endpoints["e"].calls["a"].json_schema == {"type": "object"}
+    (tmp_path / "broken.json").write_text("{")
+    for file in ("nowhere.json", "broken.json"):
+        with pytest.raises(CatalogFaults) as faults:
+            load_text(text.replace("FILE", file), folder=tmp_path, environ={})
+        assert [fault.line for fault in faults.value.faults] == [2]
