@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from app.catalog.load import load, load_text
 from app.cli import COMMANDS
 from app.settings import Settings
 from app.telemetry.metrics import Metrics
@@ -86,3 +87,38 @@ def test_links_between_our_files_lead_somewhere(root: Path, file: str) -> None:
     page = root / file
     targets = [t.partition("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if not re.match(r"[a-z]+:", t)]
     assert not [t for t in targets if t and not (page.parent / t).exists()]
+
+
+def catalogs(text: str) -> list[str]:
+    """The YAML blocks of a page that are whole catalogs."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if re.search(r"^upstreams:", block, re.MULTILINE) and re.search(r"^endpoints:", block, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("file", ["docs/tutorial.md", "docs/from-krakend.md"])
+def test_the_catalogs_of_the_documentation_are_clean(root: Path, tmp_path: Path, file: str) -> None:
+    """What one copies from a page passes `check`."""
+    found = catalogs((root / file).read_text())
+    assert found
+    for text in found:
+        load_text(text, folder=tmp_path, environ={})
+
+
+@pytest.mark.parametrize("name", ["demo", "shop", "profile", "soap"])
+def test_the_sample_catalogs_are_clean(root: Path, name: str) -> None:
+    """And without a warning."""
+    assert not load(root / f"config/{name}.yaml", {}).warnings
+
+
+def test_the_readme_shows_the_demo_as_it_is(root: Path) -> None:
+    """Route, deadline and calls of the first screen are those of config/demo.yaml."""
+    trip = load(root / "config/demo.yaml", {}).catalog.endpoints["trip"]
+    shown = yaml.safe_load(
+        "endpoints:\n" + next(b for b in re.findall(r"```yaml\n(.*?)```", (root / "README.md").read_text(), re.DOTALL) if "trip:" in b)
+    )
+    told = shown["endpoints"]["trip"]
+    assert (told["get"], list(told["calls"])) == (trip.get, list(trip.calls))
+    assert all(call["upstream"] == trip.calls[name].upstream for name, call in told["calls"].items())
+    answer = json.loads(re.findall(r"```json\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)[0])
+    assert list(answer["data"]) == list(trip.response)
+    assert list(answer["sources"]) == list(trip.calls)
