@@ -17,6 +17,9 @@ from app.live.events import Complete, EndCode, Ended, Failed, Part, Update
 
 State = Part | Complete | Update
 _KINDS: dict[type[State], str] = {Part: "part", Complete: "complete", Update: "update"}
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+"""Upstreams' JSON passes as sent, and in checked JSON a line end is a space between values: strings hold none unescaped."""
+
 _RETRYABLE = frozenset({408, 429, 502, 503, 504})
 _ENDS: dict[EndCode, tuple[str, bool]] = {
     "unauthorized": ("The credential has expired.", False),
@@ -65,6 +68,8 @@ def _encoded(event: State) -> str:
         pieces = _complete(event)
     else:
         pieces = _update(event)
+    if b"\n" in pieces or b"\r" in pieces:
+        pieces = pieces.translate(_ONE_LINE)
     event.encoded = pieces.decode() + "}"
     return event.encoded
 

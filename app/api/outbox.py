@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 MAX_WAITING = 1024 * 1024
-"""Bytes of control messages; a client that asks on and on without reading is a slow consumer."""
+"""Bytes of control messages; no more is read of a client that asks on and on without reading the answers."""
 
 F = TypeVar("F")
 
@@ -28,7 +28,7 @@ class Close:
 class Outbox(Generic[F]):
     """Filled from anywhere on the loop, emptied by one writer."""
 
-    __slots__ = ("_bytes", "_close", "_control", "_ready", "_waiter")
+    __slots__ = ("_bytes", "_close", "_control", "_ready", "_room", "_waiter")
 
     def __init__(self) -> None:
         self._control: deque[str] = deque()
@@ -36,6 +36,7 @@ class Outbox(Generic[F]):
         self._ready: dict[F, None] = {}
         self._close: Close | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
 
     @property
     def is_closing(self) -> bool:
@@ -43,9 +44,9 @@ class Outbox(Generic[F]):
         return self._close is not None
 
     @property
-    def is_over(self) -> bool:
-        """Whether more waits than may."""
-        return self._bytes > MAX_WAITING
+    def is_full(self) -> bool:
+        """Whether as much waits as may."""
+        return self._bytes >= MAX_WAITING
 
     def put(self, text: str) -> None:
         """Adds a control message."""
@@ -70,6 +71,8 @@ class Outbox(Generic[F]):
             self._close = close
             self._control.clear()
             self._ready.clear()
+            self._bytes = 0
+            self._make_room()
             self._wake()
 
     def next(self) -> str | F | Close | None:
@@ -79,6 +82,7 @@ class Outbox(Generic[F]):
         if self._control:
             text = self._control.popleft()
             self._bytes -= len(text)
+            self._make_room()
             return text
         for feed in self._ready:
             del self._ready[feed]
@@ -94,6 +98,19 @@ class Outbox(Generic[F]):
             await self._waiter
         finally:
             self._waiter = None
+
+    async def room(self) -> None:
+        """Until it is no longer full; for the one reader alone."""
+        while self.is_full:
+            self._room = asyncio.get_running_loop().create_future()
+            try:
+                await self._room
+            finally:
+                self._room = None
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done() and not self.is_full:
+            self._room.set_result(None)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

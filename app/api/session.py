@@ -6,6 +6,7 @@ and writes in another, so that a client which does not read is still listened to
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,15 +80,18 @@ class Session:
         self._tokens = float(BURST)
         self._began = self._counted = self._last_sent = self._runtime.now()
         self._sending_since: float | None = None
+        self._writer: asyncio.Task[None] | None = None
 
     # --- the connection
 
     async def run(self) -> None:
         """Serves the client until the connection ends."""
-        writer = self._runtime.tasks.spawn(self._write(), name="live writer")
+        writer = self._writer = self._runtime.tasks.spawn(self._write(), name="live writer")
         try:
             while not self._outbox.is_closing and (message := await self._receive())["type"] != "websocket.disconnect":
                 await self._take(message)
+                if self._outbox.is_full:
+                    await self._outbox.room()
             await writer if self._outbox.is_closing else None
         finally:
             writer.cancel()
@@ -111,13 +115,15 @@ class Session:
                     self._sending_since = self._last_sent = self._runtime.now()
                     await self._send({"type": "websocket.send", "text": text})
                     self._sending_since = None
-        except OSError:  # the server's word for a client that has left; the reader is told too
-            return
+        except OSError:  # the server's word for a client that has left; a reader that waits for room hears it only from here
+            outbox.close(Close(1006, "gone"))
 
     def look(self, now: float) -> int | None:
         """What a clock has to see to, about once a second; the close code where the client does not read what it is sent."""
-        if self._outbox.is_over or (self._sending_since is not None and now - self._sending_since >= SEND_TIMEOUT):
+        if self._sending_since is not None and now - self._sending_since >= SEND_TIMEOUT:
             return 4421
+        if self._writer is not None and self._writer.done() and not self._outbox.is_closing:
+            return 1011  # it broke: a fault of ours
         if not self._is_ready and now - self._began >= INIT_TIMEOUT:
             self.close(4408, "no connection_init in time")
         elif self._is_ready and now - self._last_sent >= PING_AFTER:

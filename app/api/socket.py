@@ -10,6 +10,7 @@ import asyncio
 import socket
 from typing import Any, cast
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 from websockets.http11 import Request
@@ -44,6 +45,15 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         if scope is not None:
             cast(dict[str, Any], scope["extensions"])[DROP] = self.drop
 
+    async def send(self, message: Any) -> None:
+        """Sends; what comes after an end that the application did not make itself finds a client that has left."""
+        try:
+            await super().send(message)
+        except RuntimeError as fault:
+            if self.close_sent:
+                raise ClientDisconnected from fault
+            raise
+
     def keepalive_timeout(self) -> None:
         """No pong: the connection ends, and not only once its buffer has drained."""
         super().keepalive_timeout()
@@ -59,5 +69,6 @@ class LiveProtocol(WebSocketsSansIOProtocol):
                 return
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         self.transport.close()
         self.loop.call_later(FLUSH, self.transport.abort)

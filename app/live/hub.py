@@ -13,6 +13,7 @@ from app.core.runtime import Runtime
 from app.engine.plan import Inputs, Plan
 from app.live.events import Complete, Draining, Ended, Part, Position, Update
 from app.live.identity import topic_key
+from app.live.sharing import shared_plan
 from app.live.subscription import Notify, Subscription
 from app.live.topic import Topic
 from app.live.watch import Listen
@@ -42,6 +43,7 @@ class Hub:
         self._bounds = bounds or Bounds()
         self._topics: dict[bytes, Topic] = {}
         self._private: dict[Topic, None] = {}
+        self._shared_plans: dict[str, Plan] = {}
         self._idle: dict[Topic, asyncio.TimerHandle] = {}
         self._bytes = 0
         self._is_draining = False
@@ -105,8 +107,16 @@ class Hub:
         if len(self._topics) >= self._bounds.topics or self._bytes >= self._bounds.bytes:
             self._refused += 1
             raise TooManyTopics
-        topic = self._topics[key] = Topic(plan, inputs, self._runtime, self, key, self._listen)
+        topic = self._topics[key] = Topic(self._shared(plan), inputs, self._runtime, self, key, self._listen)
         return topic
+
+    def _shared(self, plan: Plan) -> Plan:
+        """The plan as live topics run it: with one poll for all processes, where there is a store that they share."""
+        if self._runtime.shared is None or not plan.is_live:
+            return plan
+        if plan.name not in self._shared_plans:
+            self._shared_plans[plan.name] = shared_plan(plan, self._runtime.shared)
+        return self._shared_plans[plan.name]
 
     def _make_room(self, more_topics: int) -> None:
         while self._idle and (len(self._topics) + more_topics > self._bounds.topics or self._bytes >= self._bounds.bytes):

@@ -38,16 +38,16 @@ def test_a_close_lets_everything_go() -> None:
     assert box.is_closing
 
 
-def test_what_waits_is_bounded() -> None:
-    """Over 1 MiB of control messages the client is a slow consumer."""
-    box: Outbox[str] = Outbox()
-    for _ in range(MAX_WAITING // 1000):
-        box.put("x" * 1000)
-    assert not box.is_over
-    box.put("x" * 1000)
-    assert box.is_over
-    box.next()
-    assert not box.is_over
+async def test_what_waits_is_bounded() -> None:
+    """At 1 MiB of control messages the reader waits for room, or for the end."""
+    for makes_room in (Outbox.next, lambda b: b.close(Close(1012, ""))):
+        box: Outbox[str] = Outbox()
+        for _ in range(MAX_WAITING // 1024):
+            box.put("x" * 1024)
+        assert box.is_full
+        asyncio.get_running_loop().call_soon(makes_room, box)
+        await asyncio.wait_for(box.room(), 1)
+        assert not box.is_full
 
 
 async def test_the_writer_is_woken() -> None:
