@@ -51,9 +51,9 @@ format: setup ## rewrite files as the style says
 types: setup ## mypy, strict
 	$(BIN)/mypy
 
-bench: setup ## side by side with other programs: CPU per request and latency
+bench: setup ## side by side with other programs: CPU per request and latency, into docs/performance.md
 	bench/setup.sh
-	$(BIN)/python bench/run.py agg --ours "$(CURDIR)/$(BIN)/merganser"
+	$(BIN)/python bench/run.py all --write
 
 bench-live: setup ## deliveries per second and CPU per delivery over WebSockets
 	$(BIN)/python bench/live.py
@@ -66,7 +66,7 @@ docs: setup ## write the generated pages anew
 	$(BIN)/python -m app.catalog.reference > docs/catalog.md
 
 lock: setup ## resolve the dependencies anew, with hashes
-	$(COMPILE) --upgrade --extra demo --extra redis --extra otel --extra build -o requirements.lock
+	$(COMPILE) --upgrade --extra demo --extra otel --extra build -o requirements.lock
 	$(COMPILE) --all-extras -c requirements.lock -o requirements-dev.lock
 
 image: ## the container image

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,8 @@ from app.api.cors import Cors
 from app.api.middleware import Surface
 from app.api.ws import Sockets
 from app.catalog.load import Loaded
-from app.core.runtime import Runtime
+from app.core.events import Emit
+from app.core.runtime import Runtime, Shared
 from app.core.tasks import Tasks
 from app.engine.compile import Ship, compile_plans
 from app.engine.plan import Plan
@@ -105,9 +107,12 @@ async def open_service(
         tasks = Tasks(telemetry.fault)
         if tracing is not None:
             stack.push_async_callback(tracing.aclose)
-        runtime = Runtime(
-            tasks, time.monotonic, telemetry.emit if tracing is None else tracing.beside(telemetry.emit)
-        )  # the loop's clock; uvloop's own `time` stands still for a millisecond
+        emit = telemetry.emit if tracing is None else tracing.beside(telemetry.emit)
+        now = time.monotonic  # the loop's clock; uvloop's own `time` stands still for a millisecond
+        shared = _open_store(settings, catalog.name, now, emit)
+        if shared is not None:
+            stack.push_async_callback(shared.aclose)
+        runtime = Runtime(tasks, now, emit, shared=shared)
         client = await stack.enter_async_context(open_client(transport))
         upstreams = await Upstreams.open(catalog, folder, client, runtime)
         stack.push_async_callback(upstreams.aclose)
@@ -128,6 +133,18 @@ async def open_service(
         sockets = Sockets(catalog, plans, hub, gate, runtime, settings.trusted_proxies)
         telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, sockets, tasks))
         yield Service(settings, loaded, plans, runtime, client, upstreams, states, admits, telemetry, gate, hub, sockets)
+
+
+def _open_store(settings: Settings, service: str, now: Callable[[], float], emit: Emit) -> Shared | None:
+    """The shared store, where there is a Redis; its library takes half a second to load, which others need not pay.
+
+    Processes that serve a catalog of the same name share one state.
+    """
+    if settings.redis_url is None:
+        return None
+    redis = importlib.import_module("app.shared.redis")
+    store: Shared = redis.RedisStore(settings.redis_url.get_secret_value(), f"merganser:{service}", now, emit)
+    return store
 
 
 def _telemetry(settings: Settings) -> Telemetry:

@@ -135,8 +135,16 @@ class RequestEnded:
     surface: Literal["rest", "sse", "ndjson", "proxy", "ws"] = "rest"
 
 
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The shared store (Redis) stopped answering in time, or answers again."""
+
+    state: Literal["up", "down"]
+
+
 Event: TypeAlias = (
-    RequestEnded
+    StoreChanged
+    | RequestEnded
     | AttemptEnded
     | FunctionFailed
     | CallEnded

@@ -27,6 +27,10 @@ class Shared(Protocol):
         """Takes a token of the bucket: 0.0 if there was one, else seconds until there is; None where the store does not answer."""
         ...
 
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:

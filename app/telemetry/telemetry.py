@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from app.core.events import AttemptEnded, BreakerChanged, Event, FunctionFailed, RequestEnded, SchemaDrifted
+from app.core.events import AttemptEnded, BreakerChanged, Event, FunctionFailed, RequestEnded, SchemaDrifted, StoreChanged
 from app.telemetry.health import Health
 from app.telemetry.lag import Watchdog, sample
 from app.telemetry.logs import Logs
@@ -30,6 +30,7 @@ class Telemetry:
             AttemptEnded: self.health.attempt_ended,
             BreakerChanged: self.health.breaker_changed,
             SchemaDrifted: self._drifted,
+            StoreChanged: self._store_changed,
             FunctionFailed: self._function_failed,
         }
         self._told: set[tuple[str, ...]] = set()
@@ -85,6 +86,9 @@ class Telemetry:
             self.logs.line("warning", "upstream down", upstream=upstream, error=failure)
         else:
             self.logs.line("info", "upstream up", upstream=upstream, down_seconds=round(seconds, 1))
+
+    def _store_changed(self, event: StoreChanged) -> None:
+        self.logs.line("info" if event.state == "up" else "warning", f"shared store {event.state}")
 
     def _drifted(self, event: SchemaDrifted) -> None:
         """A place that drifts is logged once; the metric counts them all."""
