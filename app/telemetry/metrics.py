@@ -54,6 +54,7 @@ class Metrics:
             events.Rejected: lambda e: self.rejections.add((e.upstream, e.policy)),
             events.CacheAsked: lambda e: self.cache.add((e.upstream, e.outcome)),
             events.SchemaDrifted: lambda e: self.drifts.add((e.endpoint, e.call)),
+            events.StoreChanged: lambda e: self.store.set((), e.state == "up"),
             events.ExpressionNulled: lambda e: self.nulled.add((e.endpoint,)),
         }
         self.registry = CollectorRegistry(auto_describe=False)
@@ -101,6 +102,7 @@ class Metrics:
         self.admitted = self._gauge("merganser_requests_limit", "Requests that may be in service at once; fewer while the loop lags.")
         self.shed = self._counter("merganser_requests_shed", "Requests refused with 503 because too many were in service.")
         self.lag = self._histogram("merganser_event_loop_lag_seconds", "How late the event loop woke a timer, sampled four times a second.")
+        self.store = self._gauge("merganser_shared_store_up", "1 where Redis answers in time, 0 where each process is by itself.", across="max")
         self.tasks = self._gauge("merganser_background_tasks", "Refreshes, shared flights and pollers that run.")
         self.dropped_lines = self._counter("merganser_log_lines_dropped", "Log lines left out because the output was too slow.")
         self.build = self._gauge("merganser_build_info", "1, with the versions as labels.", "version", "python", across="max")

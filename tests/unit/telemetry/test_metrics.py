@@ -20,7 +20,7 @@ EVENTS = (
     CALL, ATTEMPT, REQUEST, events.Retried("sky", "sun", 0.1, "timeout"), events.Hedged("sky", "sun"), events.BudgetSpent("sky", "retry"),
     events.BreakerChanged("sky", "http://sky", "open"), events.Rejected("sky", "rate"), events.CacheAsked("sky", "hit"),
     events.SchemaDrifted("trip", "sun", "/a", "is no number"), events.ExpressionNulled("trip", "a.b"),
-    events.FunctionFailed("ledger", "fares", "ValueError in line 3"),
+    events.FunctionFailed("ledger", "fares", "ValueError in line 3"), events.StoreChanged("down"),
 )  # fmt: skip
 
 
