@@ -17,6 +17,9 @@ from app.upstream.perform import Function, Result, load, perform
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 """Never a fork of this process, whose threads and loop the child would inherit in mid-sentence."""
 
+_LAST_WORDS = 1.0
+"""Seconds that a pool whose processes are dead may take to notice; it takes some milliseconds."""
+
 _function: Function | None = None
 
 
@@ -40,7 +43,7 @@ class Processes:
     def __init__(self, size: int, target: str, folder: Path) -> None:
         self._size = size
         self._task = (target, folder)
-        self._pool = self._start()
+        self._pool: ProcessPoolExecutor | None = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
         pool = ProcessPoolExecutor(self._size, multiprocessing.get_context(_METHOD), _begin, self._task)
@@ -48,14 +51,14 @@ class Processes:
         return pool
 
     def submit(self, args: dict[str, Any], limit: int) -> Work:
-        """Calls the function in a process. Called from the event loop."""
+        """Calls the function in a process. Called from the event loop; OSError or RuntimeError where none can be had."""
+        if (pool := self._pool) is None:
+            raise RuntimeError("closed")
         try:
-            pool = self._pool
             work = pool.submit(_perform, args, limit)
         except BrokenProcessPool:
-            self._replace(self._pool)
-            pool = self._pool
-            work = pool.submit(_perform, args, limit)
+            self._replace(pool)
+            return self.submit(args, limit)
         handed = Work(work)
         handed.future.add_done_callback(lambda future: self._settled(pool, future))
         return handed
@@ -71,11 +74,17 @@ class Processes:
             self._pool = self._start()
 
     def close(self) -> None:
-        """Kills the processes, whatever they are at: their callers have left."""
-        processes = list((self._pool._processes or {}).values())  # concurrent.futures has no public word for it before 3.14
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Kills the processes, whatever they are at: their callers have left. The pool goes with them, semaphores and all."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        # concurrent.futures has no public word for these before 3.14
+        processes, manager = list((pool._processes or {}).values()), pool._executor_manager_thread
+        pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
+        if manager is not None:
+            manager.join(_LAST_WORDS)  # type: ignore[attr-defined]  # a thread, whatever the stubs say
 
 
 def _begin(target: str, folder: Path) -> None:

@@ -98,7 +98,10 @@ class PythonUpstream:
             raise unsent()
         record.lingers = None
         failure: str | None = "cancelled"
-        work = self._start(call.args or {}, call.reading.max_body)
+        try:
+            work = self._start(call.args or {}, call.reading.max_body)
+        except (OSError, RuntimeError) as exc:  # no thread or process to be had, or we are closing
+            raise InternalFailure from exc
         has_begun = True
         try:
             await asyncio.wait((work.future,), timeout=None if expires == math.inf else expires - now())
