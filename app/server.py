@@ -14,7 +14,8 @@ from pathlib import Path
 from uvicorn.config import STARTUP_FAILURE
 
 from app.api.socket import LiveProtocol
-from app.catalog.load import CatalogFaults, CatalogUnreadable, Loaded, load
+from app.catalog.faults import CatalogFaults, CatalogUnreadable
+from app.catalog.load import Loaded, load
 from app.draining import CLOSING, FORCED, Server, end_by_force
 from app.main import create_app
 from app.settings import Settings, environ
