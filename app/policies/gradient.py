@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from math import sqrt
 
-SAMPLES = 10
+SAMPLES = 5
 """Answers that make a measurement; so many at least, and half of the limit."""
 PACE = 0.1
 """A measurement also takes so many seconds."""
-TOLERANCE, RESOLUTION = 1.1, 0.001
-"""Latency may be so much over the best, and so many seconds, before the limit falls: noise, and uvloop's clock counts milliseconds."""
+TOLERANCE = 1.1
+"""Latency may be so much over the best before the limit falls: noise."""
+SHORTEST = 0.0001
+"""Seconds: what is faster counts as this, since no queue shows at that scale."""
 MEMORY = 10.0
 """Seconds for which the best latency is believed."""
 DIP = 0.75
@@ -52,17 +54,17 @@ class Gradient:
             self._measure(now)
 
     def _measure(self, now: float) -> None:
-        latency = sorted(self._samples)[len(self._samples) // 2]
+        latency = max(SHORTEST, sorted(self._samples)[len(self._samples) // 2])
         self._samples = []
         best = self._remember(now, latency)
         if self._dips or now >= self._next_dip:
             self._dips = not self._dips
             self._next_dip = now + MEMORY / 2
             return
-        gradient = max(0.5, min(1.0, (TOLERANCE * best + RESOLUTION) / max(latency, RESOLUTION)))
+        gradient = max(0.5, min(1.0, TOLERANCE * best / latency))
         if gradient == 1.0 and self._busiest < self._limit / 2:
             return
-        self._limit = max(1.0, min(float(self.most), gradient * self._limit + max(1.0, sqrt(self._limit) / 2)))
+        self._limit = max(1.0, min(float(self.most), gradient * self._limit + max(0.5, sqrt(self._limit) / 3)))
 
     def _remember(self, now: float, latency: float) -> float:
         """The least latency of the last ten seconds, this one included."""

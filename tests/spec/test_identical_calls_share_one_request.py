@@ -119,6 +119,7 @@ async def test_a_retry_may_go_on_for_who_has_time_left() -> None:
 
 async def test_a_fault_of_ours_reaches_every_caller() -> None:
     """As an internal failure, and the owner of the tasks hears of it."""
+
     def broken(call: Any, number: int) -> Any:
         raise RuntimeError("a bug")
 
