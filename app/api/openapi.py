@@ -98,6 +98,8 @@ class Description:
         return operation
 
     def _request_body(self, name: str, endpoint: Endpoint) -> dict[str, Any]:
+        if endpoint.proxy is not None:
+            return {"required": False, "content": {"*/*": {}}}
         schema = endpoint.body.json_schema if endpoint.body else None
         content = {"schema": self._component(f"{name}.body", schema) if isinstance(schema, dict) and schema else {}}
         return {"required": bool(endpoint.body and endpoint.body.required), "content": {"application/json": content}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -27,6 +27,7 @@ class Renderer:
 
     def __init__(self, endpoint: Endpoint, schemes: Mapping[str, ApiKey | Jwt]) -> None:
         self._full = endpoint.envelope == "full"
+        self._credentials = _CREDENTIALS | {scheme.header.lower() for scheme in schemes.values() if isinstance(scheme, ApiKey)}
         self.vary = (b"vary", ", ".join(_vary(endpoint, schemes)).encode("latin-1"))
         self._fixed: RawHeaders = [_JSON, _NOSNIFF, self.vary]
 
@@ -42,7 +43,7 @@ class Renderer:
         """Everything but what the body's form decides (length, coding, tag)."""
         complete = answer.complete
         timing = server_timing(answer.outcomes.values(), answer.began)
-        control = cache_control(answer, complete, context, now)
+        control = cache_control(answer, complete, context, now, self._credentials)
         return [
             *self._fixed, (b"cache-control", control),
             (b"merganser-complete", _TRUE if complete else _FALSE), (b"server-timing", timing),
@@ -81,11 +82,11 @@ def has_it(if_none_match: str, tag: bytes) -> bool:
     return any(one.strip().removeprefix("W/") == opaque for one in if_none_match.split(","))
 
 
-def cache_control(answer: Answer, complete: bool, context: Context, now: float) -> bytes:
+def cache_control(answer: Answer, complete: bool, context: Context, now: float, credentials: Collection[str] = _CREDENTIALS) -> bytes:
     """`no-store`, or the shortest remaining freshness; `private` where the request carried any credential."""
     if not complete or context.method not in ("GET", "HEAD") or (fresh_until := answer.fresh_until) is None:
         return b"no-store"
-    is_private = context.identity is not None or any(name in _CREDENTIALS for name, _ in context.headers)
+    is_private = context.identity is not None or any(name in credentials for name, _ in context.headers)
     return b"%bmax-age=%d" % (b"private, " if is_private else b"", max(0, int(min(fresh_until - now, _YEAR))))
 
 

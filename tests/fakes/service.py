@@ -47,9 +47,9 @@ class Scripted:
             answer = answer(request)
         if asyncio.iscoroutine(answer):
             answer = await answer
-        if isinstance(answer, httpx.Response):
+        if isinstance(answer, httpx.Response) and isinstance(answer.stream, httpx.ByteStream):
             return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
-        return httpx.Response(200, json=answer)
+        return answer if isinstance(answer, httpx.Response) else httpx.Response(200, json=answer)
 
     def paths(self) -> list[str]:
         """What was asked, in order."""

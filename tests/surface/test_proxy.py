@@ -1,6 +1,7 @@
 """An upstream's answer passed through."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 
@@ -63,6 +64,20 @@ async def test_a_failure_before_the_head_is_a_problem() -> None:
         down, late = await service.get("/y"), await service.get("/slow")
     assert (down.status_code, down.headers["content-type"]) == (502, "application/problem+json")
     assert late.status_code == 504
+
+
+async def test_a_failure_behind_the_head_breaks_the_connection() -> None:
+    """What came is passed on, and the answer is left unfinished."""
+
+    class Breaking(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"half"
+            raise httpx.ReadError("broken")
+
+    async with serving(THROUGH, {"/y/1": lambda request: httpx.Response(200, stream=Breaking())}) as service:
+        client = Client(service.app, "/x/1")
+        await client.task
+    assert (client.status, client.body, client.is_whole) == (200, b"half", False)
 
 
 async def test_a_client_that_leaves_takes_its_call_along() -> None:

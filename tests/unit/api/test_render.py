@@ -6,7 +6,7 @@ from time import process_time
 import pytest
 
 from app.api.render import Renderer, cache_control, etag, has_it, server_timing
-from app.catalog.schema import Endpoint
+from app.catalog.schema import ApiKey, Endpoint
 from app.core.answer import Answer
 from app.core.context import Context
 from app.core.data import Data
@@ -61,6 +61,13 @@ def test_cache_control_is_the_remaining_freshness(
     context = Context("id", method, headers=headers, identity=identity)
     assert cache_control(answer(fresh_until=fresh), True, context, 10.0) == expected
     assert cache_control(answer(fresh_until=fresh), False, context, 10.0) == b"no-store"
+
+
+def test_a_key_of_any_scheme_is_a_credential() -> None:
+    """Also where the endpoint itself asks for none."""
+    scheme = ApiKey(type="api_key", header="X-Duck", keys={})
+    headers = Renderer(Endpoint(get="/x"), {"k": scheme}).headers(answer(fresh_until=30.0), Context("id", headers=[("x-duck", "quack")]), 10.0)
+    assert (b"cache-control", b"private, max-age=20") in headers
 
 
 def test_the_envelope_costs_little_beside_the_data() -> None:
