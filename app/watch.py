@@ -45,7 +45,7 @@ class Watched:
     is_keyed: bool = True
     is_over: bool = False
 
-    def request(self, endpoint: str, params: Mapping[str, str], options: Mapping[str, Any]) -> dict[str, Any]:
+    def request(self, endpoint: str, params: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """The payload that subscribes, resuming where there is something to resume."""
         resume = {"resume": {"epoch": self.epoch, "offset": self.offset}} if self.epoch is not None else {}
         return {"endpoint": endpoint, "params": dict(params), **options, **resume}
@@ -87,7 +87,7 @@ class Watch:
 
     url: str
     endpoint: str
-    params: Mapping[str, str]
+    params: Mapping[str, Any]
     told: Told
     token: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -45,10 +45,6 @@ class Subscription {
     return payload;
   }
 
-  _take(message) {
-    this[`_on_${message.type}`]?.(message);
-  }
-
   _on_subscribed({ payload }) {
     if (payload.recovered !== true) {
       this.state = {};
@@ -148,7 +144,7 @@ export class Merganser {
     if (message.type === "connection_ack") this._acknowledged(message.payload);
     else if (message.type === "ping") this._send({ ...message, type: "pong" });
     else if (message.type === "reconnect") this.window = message.payload;
-    else this.byId.get(message.id)?._take(message);
+    else this.byId.get(message.id)?.[`_on_${message.type}`]?.(message);
   }
 
   _acknowledged(payload) {
