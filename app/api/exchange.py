@@ -195,6 +195,7 @@ class Exchange(RequestResponseCycle):
         except Exception:  # the last resort, outside the framework: the process goes on, the client learns nothing
             _log.exception("a fault of the application")
         finally:
+            self.leave()
             if not self.response_started and not self.disconnected:
                 self._fail()
             elif not self.response_complete:

@@ -50,8 +50,6 @@ class Guard(HttpToolsProtocol):
         self._head_raw = self._head_size = self._fields = 0
         self._stall = Stall()
 
-    # --- the connection
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Takes a connection, if need be in the place of one that has been idle longest."""
         super().connection_made(transport)
@@ -120,8 +118,6 @@ class Guard(HttpToolsProtocol):
             else:
                 self.drop()
 
-    # --- what comes in
-
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, whose callbacks below do the rest."""
         if self.is_deaf:
@@ -135,7 +131,9 @@ class Guard(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            if self._refusal is None and isinstance(error, httptools.HttpParserCallbackError):
+                self.logger.exception("a fault of the guard")
             self._refuse(self._refusal or refusals.MALFORMED)
         if self.phase == "head" and self._head_raw > self.limits.max_head and not self.is_deaf:
             self._refuse(head.HEAD_TOO_LARGE)
@@ -211,14 +209,12 @@ class Guard(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self.parser.should_upgrade():
-            return  # an upgrade has no body of its own
+            return
         self.phase, self.deadline = "idle", NEVER
         self.cycle.more_body = False
         self.cycle.message_event.set()
         if self.cycle.response_complete and not self.is_busy:
             self._rest()
-
-    # --- what goes out
 
     def _start(self, exchange: Exchange) -> None:
         """Hands a request to the application, if the load allows."""
@@ -231,7 +227,6 @@ class Guard(HttpToolsProtocol):
         task = self.loop.create_task(exchange.run_asgi(self.app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-        task.add_done_callback(lambda _: exchange.leave())
 
     def on_response_complete(self) -> None:
         """An answer is out: the next one, a last word, rest, or the end."""

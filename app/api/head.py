@@ -6,10 +6,10 @@ connection, no clock.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from app.api.problems import Problem
@@ -24,13 +24,13 @@ VERSION = Problem(400, "The request is not HTTP/1.1.")
 
 _NOT_OURS = frozenset({b"upgrade", b"http2-settings", b"connection"})
 _ONCE = {b"host": HOST, b"content-length": FRAMING, b"transfer-encoding": FRAMING}
+_DECISIVE = frozenset({*_ONCE, b"expect"})
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::\d{0,5})?")
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)(/[^#]*)?(\?[^#]*)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A head that means one thing. `target` is in origin-form."""
 
     target: bytes
@@ -41,9 +41,10 @@ def read(headers: Iterable[tuple[bytes, bytes]], target: bytes, version: str, ho
     """The head, or what is wrong with it. `hosts`: the names that Host may have, lower case; none: any."""
     named: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in named and name in _ONCE:
-            return _ONCE[name]
-        named[name] = value
+        if name in _DECISIVE:
+            if name in named and name in _ONCE:
+                return _ONCE[name]
+            named[name] = value
     host = named.get(b"host")
     if (fault := _fault(named, version, host, hosts)) is not None:
         return fault
@@ -60,10 +61,15 @@ def _fault(named: Mapping[bytes, bytes], version: str, host: bytes | None, hosts
         return FRAMING
     if host is None:
         return HOST if version == "1.1" or hosts else None
+    name = _name(host)
+    return HOST if name is None or (hosts and name not in hosts) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _name(host: bytes) -> str | None:
+    """The name in a Host, without its port; None if it is no Host. Clients of a service say few different ones."""
     found = _HOST.fullmatch(host)
-    if found is None or (hosts and found[1].lower().decode("ascii") not in hosts):
-        return HOST
-    return None
+    return found[1].lower().decode("ascii") if found else None
 
 
 def origin_form(target: bytes, host: bytes | None) -> bytes | None:
