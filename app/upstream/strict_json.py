@@ -9,6 +9,7 @@ of many small values, where decoding takes 8.
 
 from __future__ import annotations
 
+import re
 from itertools import accumulate
 
 import msgspec
@@ -29,6 +30,8 @@ _MANY_DIGITS = b"0" * 200
 
 _NUMBERS = b",0e"
 _NOT_BRACKETS = b',0e"'
+_ESCAPES = re.compile(rb'\\["\\]')
+_NOT_BRACKETS_OR_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _PEELS = 8
 """How often the innermost brackets are peeled off, which is fast and enough for most documents, before they are counted."""
@@ -51,19 +54,19 @@ def checked(body: bytes) -> bytes:
 
 
 def _is_too_deep(body: bytes, sketch: bytes) -> bool:
-    """Whether brackets nest too deep, for a text whose grammar is good and its sketch of brackets and quotes."""
+    """Whether brackets nest too deep, for a text whose grammar is good and its sketch of brackets and quotes.
+
+    Two quotes in a row hold nothing between them that counts, whether they are one string or the end of one and the
+    beginning of the next: without those, few are left, and what stands between every second pair is in a string.
+    """
+    if b'\\"' in body:  # escaped quotes, perhaps
+        sketch = _ESCAPES.sub(b"", body).translate(None, _NOT_BRACKETS_OR_QUOTES)
     brackets = sketch.replace(b'""', b"")
-    if b"\\" in body or b'"' in brackets:  # perhaps brackets in strings
-        brackets = _brackets(body)
+    if b'"' in brackets:
+        brackets = b"".join(brackets.split(b'"')[::2])
     rest = brackets
     for _ in range(_PEELS):
         rest = rest.replace(b"{}", b"").replace(b"[]", b"")
         if not rest:
             return False
     return max(accumulate(_STEPS[bracket] for bracket in brackets)) > MAX_DEPTH
-
-
-def _brackets(body: bytes) -> bytes:
-    """The brackets outside of strings: escaped backslashes and quotes go first, then every second piece between quotes."""
-    outside = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    return b"".join(outside).translate(_SKETCH, _NOT_IN_SKETCH).translate(None, _NOT_BRACKETS)
