@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import yaml
@@ -92,17 +93,17 @@ def _long(spec: dict[str, Any]) -> dict[str, Any]:
 class Client:
     """An ASGI client that can leave: `asks` begins a request, `leave` hangs up, `body` is what came back so far."""
 
-    def __init__(self, app: Callable[..., Any], path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> None:
+    def __init__(self, app: Callable[..., Any], path: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         self.status, self.headers, self.body, self.is_whole = 0, dict[str, str](), b"", False
         self._inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._arrived = asyncio.Condition()
         raw_path, _, query = path.partition("?")
         self._scope = {
-            "type": "http", "method": method, "path": raw_path, "raw_path": raw_path.encode(), "query_string": query.encode(),
+            "type": "http", "method": method, "path": unquote(raw_path), "raw_path": raw_path.encode(), "query_string": query.encode(),
             "headers": [(n.lower().encode(), v.encode("latin-1")) for n, v in (headers or {}).items()],
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "http_version": "1.1", "scheme": "http", "root_path": "",
         }  # fmt: skip
-        self._inbox.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        self._inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
         self.task = asyncio.create_task(app(self._scope, self._inbox.get, self._send))
 
     async def _send(self, message: dict[str, Any]) -> None:
