@@ -1,6 +1,7 @@
 """An upstream's answer passed through."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 
 import httpx
@@ -44,11 +45,15 @@ async def test_forward_says_which_query_parameters_pass() -> None:
 
 async def test_our_own_credential_stays_with_us() -> None:
     """The header that `auth` took; any other goes on."""
-    key = "sha256:5d41402abc4b2a76b9719d911017c592" + "0" * 32
+    key = "sha256:" + hashlib.sha256(b"quack").hexdigest()
     auth = {"partner": {"type": "api_key", "header": "X-API-Key", "keys": {"acme": key}}}
     async with serving({"x": {**THROUGH["x"], "auth": ["partner"]}}, {"/y/1": 1}, auth=auth) as service:
         refused = await service.get("/x/1", headers={"x-api-key": "wrong"})
-    assert (refused.status_code, service.upstream.asked) == (401, [])
+        served = await service.get("/x/1", headers={"x-api-key": "quack", "authorization": "Bearer theirs"})
+    assert (refused.status_code, served.status_code) == (401, 200)
+    (asked,) = service.upstream.asked
+    assert "x-api-key" not in asked.headers
+    assert asked.headers["authorization"] == "Bearer theirs"
 
 
 async def test_a_failure_before_the_head_is_a_problem() -> None:
