@@ -3,7 +3,6 @@
 import json
 from random import Random
 
-
 from tests.fakes.service import Client, serving
 
 ENDPOINTS = {
