@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from app.api.arrival import continued
 from app.api.auth import Gate
 from app.api.messages import ErrorCode, ErrorPayload, SubscribePayload
 from app.api.params import Params, compile_params
@@ -110,7 +111,7 @@ class Desk:
     async def _inputs(self, plan: Plan, client: Client, given: Mapping[str, Any], request_id: str) -> tuple[Inputs, float | None]:
         """401, 429, 422, 403, in this order."""
         identity = await self._gate.identify(plan.spec.auth, client.credentials) if plan.spec.auth else None
-        context = Context(request_id, "GET", client.address, client.headers, _query(plan, given), identity)
+        context = Context(request_id, "GET", client.address, client.headers, _query(plan, given), identity, *continued(list(client.headers)))
         await self._gate.limit(plan, context)
         params = self._params[plan.name]
         sent = {name: value for name, value in client.headers if name in params.headers}

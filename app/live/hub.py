@@ -7,12 +7,12 @@ newcomer is refused.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.runtime import Runtime
 from app.engine.plan import Inputs, Plan
 from app.live.events import Complete, Draining, Ended, Part, Position, Update
-from app.live.identity import topic_key
+from app.live.identity import kept_of_client, topic_key
 from app.live.sharing import shared_plan
 from app.live.subscription import Notify, Subscription
 from app.live.topic import Topic
@@ -107,7 +107,8 @@ class Hub:
         if len(self._topics) >= self._bounds.topics or self._bytes >= self._bounds.bytes:
             self._refused += 1
             raise TooManyTopics
-        topic = self._topics[key] = Topic(self._shared(plan), inputs, self._runtime, self, key, self._listen)
+        kept = replace(inputs, context=kept_of_client(plan, inputs.context))
+        topic = self._topics[key] = Topic(self._shared(plan), kept, self._runtime, self, key, self._listen)
         return topic
 
     def _shared(self, plan: Plan) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from app.core.context import Context
@@ -29,6 +30,12 @@ def used_of_client(plan: Plan, context: Context) -> dict[str, Any]:
     for field in _fields(plan.uses.request):
         used[field] = getattr(context, field)
     return used
+
+
+def kept_of_client(plan: Plan, context: Context) -> Context:
+    """The context as a topic keeps it: nothing of the client's head but what goes on, since a topic outlives its first subscriber."""
+    headers = forwarded_headers(sorted(plan.uses.headers), context)
+    return replace(context, headers=headers, query=list(forwarded_query(_query_rule(plan), context)))
 
 
 def _query_rule(plan: Plan) -> list[str]:

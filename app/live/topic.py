@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from app.core.answer import Answer
@@ -75,7 +75,7 @@ class Topic:
         self.timer: asyncio.TimerHandle | None = None
         self._keeper = keeper
         self._required = frozenset(step.name for step in plan.steps if step.required)
-        self._watch = Watch(plan, replace(inputs), runtime, self, listen)
+        self._watch = Watch(plan, inputs, runtime, self, listen)
         self._phase: Literal["new", "round", "polling", "resting", "over"] = "new"
         self._ongoing = Round()
         self._in_round: set[str] = set()

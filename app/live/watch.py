@@ -219,8 +219,9 @@ class Watch:
         self._start(step)
 
     def _context(self) -> Context:
-        """The client's context under a request id of its own: many subscribers share what is asked."""
-        return replace(self._inputs.context, id=secrets.token_hex(8), traceparent=None, tracestate=None)
+        """The client's context under a request id and in a trace of its own: many subscribers share what is asked."""
+        trace = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+        return replace(self._inputs.context, id=secrets.token_hex(8), traceparent=trace, tracestate=None)
 
     @property
     def is_polling(self) -> bool:
