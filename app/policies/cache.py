@@ -17,6 +17,7 @@ from app.policies.store import Entry
 REFRESH = 10.0
 """Seconds that a refresh behind may take at least: nobody waits for it."""
 CONDITIONS = frozenset(("if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range"))
+LONGEST_VALIDATOR = 1024
 _NOT_MODIFIED = 304
 
 
@@ -47,6 +48,7 @@ class Cached:
                 return Reply(entry.data, entry.status, fresh_until=entry.stored + lifetime(entry, self._spec))
             if good_for == "revalidate":
                 self._tell(call.record, "stale")
+                call.record.notes.append("old data at once, refreshed behind the answer")
                 self._refresh(key, call, entry)
                 return Reply(entry.data, entry.status, state="stale")
         self._tell(call.record, "miss")
@@ -60,6 +62,7 @@ class Cached:
             if entry is None or use(entry, self._spec, self._runtime.now()) not in ("revalidate", "if_error"):
                 raise
             self._tell(call.record, "stale")
+            call.record.notes.append(f"old data instead of a failure: {failure.type}, {failure.detail}")
             return Reply(entry.data, entry.status, state="stale", within_window=False, error=failure)
 
     async def _fetch(self, key: Hashable, call: Call, entry: Entry | None) -> Reply:
@@ -73,30 +76,35 @@ class Cached:
             if failure.http_status != _NOT_MODIFIED:
                 raise
             call.record.http_status = entry.status
+            call.record.notes.append("not modified: the data of the cache still holds")
             return self._keep(key, Reply(entry.data, entry.status, failure.headers), entry)
         return self._keep(key, reply)
 
     def _keep(self, key: Hashable, reply: Reply, known: Entry | None = None) -> Reply:
         """Stores a success, or the news that a `known` one still holds; the reply is fresh from now on."""
         spec, now = self._spec, self._runtime.now()
-        headers = reply.headers
-        if spec.respect and not is_storable(headers):
+        if spec.respect and not is_storable(reply.headers):
             self._store.drop(key)
             return reply
-        entry = Entry(reply.data, reply.status, now, etag=_text(headers, b"etag"), modified=_text(headers, b"last-modified"))
-        if known is not None:
-            entry.etag, entry.modified = entry.etag or known.etag, entry.modified or known.modified
+        entry = Entry(reply.data, reply.status, now)
+        validate_by(entry, reply.headers, known)
         if spec.respect:
-            obey(entry, headers, self._runtime.wall())
+            obey(entry, reply.headers, self._runtime.wall())
             if known is not None and entry.lifetime is None:
                 entry.lifetime, entry.revalidate, entry.if_error = known.lifetime, known.revalidate, known.if_error
-        if kept_for(entry, spec) <= 0 and not (entry.etag or entry.modified):
-            return reply
+        if entry.etag or entry.modified or kept_for(entry, spec) > 0:
+            self._put(key, entry)
+        fresh_for = lifetime(entry, spec)
+        return Reply(reply.data, reply.status, reply.headers, fresh_until=now + fresh_for if fresh_for > 0 else None)
+
+    def _put(self, key: Hashable, entry: Entry) -> None:
+        """Keeps an entry, once for all who shared its request, and shares it."""
+        known = self._store.get(key)
+        if known is not None and known.data is entry.data and use(known, self._spec, entry.stored) == "fresh":
+            return
         self._store.put(key, entry)
         if self._runtime.shared is not None and not self._runtime.tasks.is_closing:
-            self._runtime.tasks.spawn(save(self._runtime, key, entry, kept_for(entry, spec)), name=f"share {self._state.name}")
-        fresh_for = lifetime(entry, spec)
-        return Reply(reply.data, reply.status, headers, fresh_until=now + fresh_for if fresh_for > 0 else None)
+            self._runtime.tasks.spawn(save(self._runtime, key, entry, kept_for(entry, self._spec)), name=f"share {self._state.name}")
 
     def _refresh(self, key: Hashable, call: Call, entry: Entry) -> None:
         """Asks anew behind an old answer: once at a time for a key, whoever waits."""
@@ -140,10 +148,15 @@ def conditions_of(entry: Entry | None, call: Call) -> Headers:
     return (("if-modified-since", entry.modified or ""),)
 
 
-def _text(headers: tuple[tuple[bytes, bytes], ...], wanted: bytes) -> str | None:
-    """A validator, as octets one character each; one with a byte that may not stand in a header is none."""
-    value = next((value for name, value in headers if name == wanted), b"")
-    return value.decode("latin-1") if value and len(value) < 1024 else None
+def validate_by(entry: Entry, headers: tuple[tuple[bytes, bytes], ...], known: Entry | None) -> None:
+    """Writes the validators of an answer into its entry, those of the `known` one where a 304 names none."""
+    for name, value in headers:
+        if name == b"etag" and len(value) < LONGEST_VALIDATOR:
+            entry.etag = value.decode("latin-1")
+        elif name == b"last-modified" and len(value) < LONGEST_VALIDATOR:
+            entry.modified = value.decode("latin-1")
+    if known is not None:
+        entry.etag, entry.modified = entry.etag or known.etag, entry.modified or known.modified
 
 
 def cache(spec: Cache, state: UpstreamState) -> Policy:
