@@ -159,7 +159,7 @@ def flawed() -> dict[str, str]:
         "own-key-by-url": token(STRANGER, head={"jku": "https://evil.test/jwks", "x5u": "https://evil.test/x"}),
         "critical-extension": token(head={"crit": ["exp"]}),
         "expired": token(exp=now - 300),
-        "not-yet": token(nbf=now + 300),
+        "not-yet": token(nbf=now + 86_400),
         "other-audience": token(aud="other"),
         "no-audience": token(aud=None),
         "audience-is-an-object": token(aud={"api": True}),
