@@ -41,6 +41,8 @@ class Coalescer:
 
     async def send(self, call: Call) -> Reply:
         """Joins the flight of an identical call, or begins one; waits for it until the caller's own deadline."""
+        if self._state.runtime.tasks.is_closing:
+            return await self._send(call)
         key = call.key
         shared = self._flights.get(key)
         if shared is None:
@@ -110,7 +112,9 @@ def _time_is_up(caller: asyncio.Future[_Landing]) -> None:
 
 def _copy(shared: Record, own: Record) -> None:
     """What became of the shared request, so far, became of the caller's."""
-    own.attempts, own.http_status, own.notes = shared.attempts, shared.http_status, shared.notes
+    own.attempts, own.http_status = shared.attempts, shared.http_status
+    if shared.notes:
+        own.notes = [*own.notes, *shared.notes]
 
 
 def _outcome(landing: _Landing) -> Reply:
