@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +26,8 @@ FLASH = 1.5
 """Seconds for which a changed part is bright."""
 ROOM = 400
 """Characters of a part's value that are shown."""
+ROWS = 20
+"""Items of a list that are shown."""
 
 
 def watch(
@@ -110,6 +113,31 @@ class Screen:
         parts = watched.state if isinstance(watched.state, dict) else {"data": watched.state}
         for name, value in parts.items():
             is_new = time.monotonic() - self._changed.get(name, 0.0) < FLASH
-            text = json.dumps(value, ensure_ascii=False)
-            table.add_row(name, Text(text[:ROOM] + ("…" if len(text) > ROOM else ""), style="bold green" if is_new else ""))
+            table.add_row(name, drawn(value), style="bold green" if is_new else "")
         return table
+
+
+def drawn(value: Any) -> RenderableType:
+    """A value for people: a list of flat objects as a table of its own, anything else as it would stand in JSON, without the quotes of a text."""
+    if isinstance(value, list) and value and all(is_flat(item) for item in value):
+        rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        columns = list(dict.fromkeys(key for item in value for key in item))
+        for column in columns:
+            rows.add_column(column)
+        for item in value[:ROWS]:
+            rows.add_row(*(escape(written(item.get(column))) for column in columns))
+        return rows
+    text = "  ".join(f"{key} {written(inner)}" for key, inner in value.items()) if is_flat(value) else written(value)
+    return Text(text[:ROOM] + ("…" if len(text) > ROOM else ""))
+
+
+def is_flat(value: Any) -> bool:
+    """Whether this is an object of scalars."""
+    return isinstance(value, dict) and bool(value) and not any(isinstance(inner, dict | list) for inner in value.values())
+
+
+def written(value: Any) -> str:
+    """A scalar as people write it; null as nothing."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
