@@ -94,7 +94,7 @@ def _legal(text: str) -> str:
 
 def _segment(pieces: list[Any], scope: Scope) -> str:
     segment = "".join([piece if type(piece) is str else _path_value(piece.search(scope)) for piece in pieces])
-    if segment.lower().replace("%2e", ".") in (".", ".."):
+    if len(segment) <= len("%2e%2e") and segment.lower().replace("%2e", ".") in (".", ".."):
         raise ExpressionFailed("a dot segment in a path")
     return segment
 
@@ -102,7 +102,7 @@ def _segment(pieces: list[Any], scope: Scope) -> str:
 def _path_value(value: Any) -> str:
     if value is None or value == "":
         raise ExpressionFailed("nothing to put into a path")
-    return percent_encoded(written(value))
+    return percent_encoded(value if type(value) is str else written(value))
 
 
 def percent_encoded(text: str) -> str:
@@ -123,7 +123,16 @@ def query_binder(entries: Mapping[str, Any]) -> Binder[Pairs]:
     templates = _parsed(entries)
 
     def fill(scope: Scope) -> Pairs:
-        return [(name, written(value)) for name, template in templates for value in _listed(_entry(template, scope)) if value is not None]
+        pairs: Pairs = []
+        for name, template in templates:
+            value = _entry(template, scope)
+            if type(value) is str:
+                pairs.append((name, value))
+            elif isinstance(value, list):
+                pairs += [(name, written(item)) for item in value if item is not None]
+            elif value is not None:
+                pairs.append((name, written(value)))
+        return pairs
 
     return Binder([template for _, template in templates], fill)
 

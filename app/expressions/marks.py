@@ -12,6 +12,7 @@ import re
 BEGIN = "\ufdd0"
 END = "\ufdd1"
 _MARKED = re.compile(f"{BEGIN}[^{END}]*{END}")
+_PAIRED = re.compile(f"[^{BEGIN}{END}]*(?:{BEGIN}[^{BEGIN}{END}]*{END}[^{BEGIN}{END}]*)*")
 _NONE = str.maketrans("", "", BEGIN + END)
 
 
@@ -33,3 +34,8 @@ def veiled(text: str) -> str:
 def is_marked(text: str) -> bool:
     """Whether some of the text was substituted."""
     return BEGIN in text or END in text
+
+
+def is_paired(text: str) -> bool:
+    """Whether every mark has its fellow, as all that `mark` makes; a text may come with such characters of its own."""
+    return _PAIRED.fullmatch(text) is not None

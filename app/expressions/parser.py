@@ -13,7 +13,7 @@ from jmespath.parser import Parser
 
 from app.expressions.closures import Node
 from app.expressions.functions import CatalogFunctions, arity, takes_expression
-from app.expressions.marks import BEGIN, END, is_marked, plain
+from app.expressions.marks import BEGIN, END, is_marked, is_paired, plain
 from app.expressions.syntax import ExpressionSyntax
 from app.expressions.values import is_in_range
 
@@ -31,6 +31,8 @@ def parsed(text: str) -> Node:
     """The syntax tree; raises ExpressionSyntax. Substituted text is good in quotes, where it stands for itself, and a fault elsewhere."""
     if not is_marked(text):
         tree = _tree(text)
+    elif not is_paired(text):
+        raise ExpressionSyntax("a character that cannot stand in an expression", min(i for i in (text.find(BEGIN), text.find(END)) if i >= 0))
     else:
         values = _MARKED.findall(text)
         count = iter(range(len(values)))

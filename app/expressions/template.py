@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from app.core.errors import ExpressionFailed
 from app.core.scope import Scope
 from app.expressions.expression import Expression, parse_expression
-from app.expressions.marks import BEGIN, END, veiled
+from app.expressions.marks import BEGIN, END, is_paired, veiled
 from app.expressions.syntax import ExpressionSyntax
 from app.expressions.values import written
 
@@ -71,6 +71,8 @@ def _piece(expression: Expression, scope: Scope, on_null: OnNull | None) -> str:
 
 def parse_template(text: str) -> Template:
     """Parses a text; raises ExpressionSyntax, with the offset into the text."""
+    if not is_paired(text):
+        raise ExpressionSyntax("a character that cannot stand in a text", min(i for i in (text.find(BEGIN), text.find(END)) if i >= 0))
     pieces: list[str | Expression] = []
     for piece in _pieces(text):
         if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):

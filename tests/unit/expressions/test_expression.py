@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.core.data import Data
 from app.core.errors import ExpressionFailed
 from app.core.scope import Scope
 from app.expressions.expression import parse_expression
-from app.expressions.marks import mark
+from app.expressions.marks import BEGIN, END, mark
 from app.expressions.syntax import ExpressionSyntax
+from app.expressions.template import parse_template
 
 
 @pytest.mark.parametrize(
@@ -134,3 +139,16 @@ def test_substituted_text_in_quotes_stands_for_itself() -> None:
         with pytest.raises(ExpressionSyntax, match="substituted"):
             parse_expression(text)
     assert "hostile" not in parse_expression(f"a == '{mark('hostile')}'").text
+
+
+@given(st.text(st.sampled_from("ab.[]{}()*@&|!<>=,:'\"`\\ 019-?" + BEGIN + END), max_size=14))
+def test_no_text_breaks_the_parsers(text: str) -> None:
+    """A text is an expression or a fault; so is a template, whose fault lies inside of it."""
+    for parse in (parse_expression, parse_template):
+        with contextlib.suppress(ExpressionSyntax):
+            parse(text)
+            continue
+        with pytest.raises(ExpressionSyntax) as fault:
+            parse(text)
+        assert 0 <= fault.value.offset <= len(text)
+        assert not {BEGIN, END} & set(fault.value.message)
