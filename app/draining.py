@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -25,6 +26,7 @@ from app.api.admission import Admission
 from app.api.edge import Edge, Limits
 from app.api.guard import Guard
 from app.settings import Settings
+from app.workers import FORCE
 
 FORCED = 1
 """Exit code of an end by force."""
@@ -32,6 +34,8 @@ LAST_MOMENT = 0.8
 """Seconds from a second signal to the end, whatever still runs."""
 CLOSING = 5.0
 """Seconds that ending the application may take."""
+SAME = 0.05
+"""Seconds within which two signals are one: `timeout` and others signal a process and its group."""
 SLOW_CALLBACK = 0.05
 """Seconds a callback may take before debug mode names it."""
 MAX_MESSAGE = 16 << 10
@@ -90,7 +94,7 @@ class Server(uvicorn.Server):
         self.state = app.state
         self.state.draining = False
         self.state.admission = self.edge.admission
-        self._parent = parent
+        self._parent, self._signalled = parent, 0.0
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -98,7 +102,8 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = (signal.SIGTERM, signal.SIGINT) if self._parent is None else (signal.SIGTERM, FORCE)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
             yield
         finally:
@@ -106,8 +111,14 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second ends it: `LAST_MOMENT` later by force."""
-        if self.should_exit:
+        """The first signal drains, the second ends it: `LAST_MOMENT` later by force.
+
+        A worker is told the second time by `FORCE`: a service manager may signal it beside its parent, which is no second.
+        """
+        now = time.monotonic()
+        if not self.should_exit:
+            self._signalled = now
+        elif sig == FORCE or (self._parent is None and now - self._signalled > SAME):
             self.force_exit = True
             end_by_force(LAST_MOMENT, FORCED)
         self.should_exit = True
@@ -121,7 +132,11 @@ class Server(uvicorn.Server):
             loop.set_debug(True)
             loop.slow_callback_duration = SLOW_CALLBACK
         self.edge.start(loop)
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError:  # another process has begun to listen on the port since it was bound
+            await self._close()
+            raise
         _log.info("serving on %s (process %d)", ", ".join(address(sock) for sock in sockets or ()), os.getpid())
 
     async def on_tick(self, counter: int) -> bool:

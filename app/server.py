@@ -59,6 +59,9 @@ def run(settings: Settings, loaded: Loaded, sockets: Sequence[socket.socket], *,
     server = Server(create_app(settings, loaded), settings, ws=LiveProtocol, parent=parent)
     try:
         server.run(list(sockets))
+    except OSError as error:
+        say(f"merganser: cannot listen on {settings.host}:{settings.port}: {reason(error)}")
+        return FAULTY
     except SystemExit as end:
         return FAULTY if end.code == STARTUP_FAILURE else int(end.code or OK)
     code = FORCED if server.force_exit else OK

@@ -23,6 +23,11 @@ PAUSE = 1.0
 POLL = 0.05
 """Seconds between looks at the workers."""
 
+FORCE = signal.SIGQUIT
+"""What tells a worker to end at once."""
+SAME = 0.05
+"""Seconds within which two signals are one: `timeout` and others signal a process and its group."""
+
 Work = Callable[[Path], int]
 
 
@@ -32,7 +37,8 @@ class Workers:
     def __init__(self, number: int, work: Work, folder: Path) -> None:
         self.number, self.work, self.folder = number, work, folder
         self.born: dict[int, float] = {}
-        self.signals = 0
+        self.signalled: float | None = None
+        self.is_forced = False
         self.failed = False
 
     def start(self) -> None:
@@ -44,7 +50,8 @@ class Workers:
 
     def _be_a_worker(self) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, FORCE):
+            signal.signal(number, signal.SIG_DFL)
         try:
             code = self.work(self.folder)
         except BaseException:
@@ -56,9 +63,13 @@ class Workers:
 
     def take(self, sig: int, frame: FrameType | None) -> None:
         """Passes a signal on: the first drains the workers, the second ends them."""
-        self.signals += 1
+        now = time.monotonic()
+        if self.signalled is None:
+            self.signalled = now
+        elif now - self.signalled > SAME:
+            self.is_forced = True
         for pid in self.born:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, FORCE if self.is_forced else signal.SIGTERM)
 
     def watch(self) -> int:
         """Until all are gone; the exit code. One that dies is replaced; one that cannot start ends them all."""
@@ -67,11 +78,13 @@ class Workers:
             if pid == 0:
                 time.sleep(POLL)
                 continue
-            age = time.monotonic() - self.born.pop(pid)
+            born = self.born.pop(pid, None)
+            if born is None:
+                continue  # an orphan of somebody's, where this is the first process of a container
+            age = time.monotonic() - born
             code = os.waitstatus_to_exitcode(status)
-            if self.signals:
-                if code not in (0, -signal.SIGTERM) or self.signals > 1:
-                    self.failed = True
+            if self.signalled is not None:
+                self.failed = self.failed or self.is_forced or code not in (0, -signal.SIGTERM)
                 continue
             if age < CALM and code > 0:
                 self.take(signal.SIGTERM, None)

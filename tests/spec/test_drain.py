@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -59,6 +60,13 @@ async def asked(upstream: FakeUpstream, number: int) -> None:
     async with asyncio.timeout(5):
         while len(upstream.asked) < number:  # noqa: ASYNC110 - sockets tell no event
             await asyncio.sleep(0.01)
+
+
+async def until(is_so: Callable[[], bool], within: float) -> None:
+    """Waits for it."""
+    async with asyncio.timeout(within):
+        while not is_so():  # noqa: ASYNC110 - processes tell no event
+            await asyncio.sleep(0.03)
 
 
 async def test_requests_in_flight_finish_and_new_ones_are_served_meanwhile(catalog: Path, upstream: FakeUpstream) -> None:
@@ -136,30 +144,46 @@ async def test_a_live_stream_is_told_when_to_come_back(catalog: Path) -> None:
 
 
 async def test_workers_drain_together(catalog: Path, upstream: FakeUpstream) -> None:
-    """One signal to the process that was started ends them all, after their requests; a worker that dies is replaced."""
+    """A signal to the process that was started, or to it and all its workers, ends them after their requests; one that dies is replaced."""
     async with serving(catalog, "--workers", "2") as server:
-        pids = set(await _workers(server))
+        pids = set(_workers(server))
         assert len(pids) == 2
-        await _kill(pids.pop())
-        async with asyncio.timeout(10):
-            while len(await _workers(server)) != 2:  # noqa: ASYNC110 - processes tell no event
-                await asyncio.sleep(0.05)
-        await asyncio.sleep(2.5)
-        flying = [asyncio.create_task(get(server, "/x/800")) for _ in range(6)]
+        os.kill(pids.pop(), signal.SIGKILL)
+        await until(lambda: len(set(_workers(server)) - pids) == 1, within=15)
+        await asyncio.sleep(0.5)
+        flying = [asyncio.create_task(get(server, "/x/1500")) for _ in range(6)]
         await asked(upstream, 6)
+        for pid in _workers(server):
+            os.kill(pid, signal.SIGTERM)  # as systemd does
         server.signal()
         assert [one.status_code for one in await asyncio.gather(*flying)] == [200] * 6
         assert await server.ended() == 0
 
 
-async def _workers(server: Process) -> list[int]:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-    return [int(pid) for pid in children.read_text().split()]  # noqa: ASYNC240 - /proc
+async def test_a_second_signal_ends_workers_too(catalog: Path, upstream: FakeUpstream) -> None:
+    """Within a second, all of them."""
+    async with serving(catalog, "--workers", "2") as server:
+        flying = asyncio.create_task(get(server, "/hang"))
+        await asked(upstream, 1)
+        server.signal()
+        await asyncio.sleep(0.3)
+        server.signal()
+        began = time.monotonic()
+        assert await server.ended() == 1
+        assert time.monotonic() - began < 1.5
+        with suppress(httpx.HTTPError):
+            await flying
 
 
-async def _kill(pid: int) -> None:
-    killer = await asyncio.create_subprocess_exec("kill", "-9", str(pid))
-    await killer.wait()
+def _workers(server: Process) -> list[int]:
+    """The processes whose parent it is."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[1]) == server.process.pid and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 class Balancer:
