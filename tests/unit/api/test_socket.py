@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from websockets.frames import OP_TEXT, Frame
+from websockets.frames import Frame, Opcode
 
 from app.api.socket import framed
 
@@ -12,4 +12,4 @@ from app.api.socket import framed
 def test_a_text_is_one_unmasked_frame(size: int) -> None:
     """In each of the three forms of its length (RFC 6455 section 5.2)."""
     payload = b"x" * size
-    assert framed(payload) == Frame(OP_TEXT, payload).serialize(mask=False)
+    assert framed(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
