@@ -71,9 +71,7 @@ async def test_a_skipped_call_has_data() -> None:
 
 async def test_an_answer_that_has_passed_its_deadline_starts_no_further_call() -> None:
     """What could not begin in time is a timeout with no attempt."""
-    bench = Bench(
-        {"deadline": "300ms", "calls": {"a": "/a", "b": {"path": "/b", "after": ["a"]}, "c": "/c"}}, Script(delays={"/a": 0.5, "/c": 0.1})
-    )
+    bench = Bench({"deadline": "300ms", "calls": {"a": "/a", "b": {"path": "/b", "after": ["a"]}, "c": "/c"}}, Script(delays={"/a": 0.5, "/c": 0.1}))
     answer = await bench.run()
     assert kinds(answer) == {"a": "timeout", "b": "timeout"}
     assert answer.outcomes["b"].attempts == 0
