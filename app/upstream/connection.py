@@ -10,60 +10,17 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import httptools
 
 from app.core.errors import CallFailure, ConnectFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge
 from app.upstream.answer import Fields, Timing
-
-MAX_FIELDS = 100
-MAX_HEAD = 32 * 1024
-MAX_INTERIM = 10
-"""Answers of the 1xx kind before the final one; Envoy and browsers need none, early hints come once or twice."""
-MAX_FRAMING = 64 * 1024
-"""Bytes of chunk extensions and trailers in a row, without a byte of body between them."""
-UNAWAITED_SECONDS = 1.0
-"""How long the rest of an answer may take that nobody waits for."""
+from app.upstream.exchange import Exchange, Owner, Unanswered
+from app.upstream.limits import MAX_FIELDS, MAX_FRAMING, MAX_HEAD, MAX_INTERIM, UNAWAITED_SECONDS
 
 _NOTED = frozenset((b"content-length", b"content-encoding", b"transfer-encoding"))
 _BODILESS = frozenset((204, 304))
-
-
-class Unanswered(ConnectFailed):
-    """The connection ended before the first byte of an answer."""
-
-
-class Exchange(Protocol):
-    """What a connection tells about an answer. `head` and `body` may raise a `CallFailure`: then the connection is closed."""
-
-    is_bodiless: bool
-    timing: Timing
-
-    def head(self, status: int, fields: Fields, noted: dict[bytes, list[bytes]]) -> bool:
-        """The final status and the header fields; `noted` are the values of those that frame and code the body.
-
-        False where nobody waits for the rest: then it must come soon, or the connection is closed.
-        """
-
-    def body(self, data: bytes) -> None:
-        """A piece of the body, without its framing."""
-
-    def end(self) -> None:
-        """The answer is whole. May raise too."""
-
-    def failed(self, failure: CallFailure) -> None:
-        """There will be no whole answer."""
-
-
-class Owner(Protocol):
-    """Who gets a connection back."""
-
-    def released(self, connection: Connection) -> None:
-        """Its exchange has ended well and another may follow."""
-
-    def closed(self, connection: Connection) -> None:
-        """It is gone; told once."""
 
 
 class Connection(asyncio.Protocol):
@@ -192,8 +149,9 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as exc:
-            cause = exc.__context__
-            self._fail(cause if isinstance(cause, CallFailure) else _unexpected(cause))
+            if not isinstance(exc.__context__, CallFailure):
+                raise  # a fault of ours must not pass for the upstream's
+            self._fail(exc.__context__)
             return
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self._is_complete:
@@ -333,8 +291,3 @@ class Connection(asyncio.Protocol):
             self.expect_by(self._deadline)
         else:
             self._fail(TimedOut())
-
-
-def _unexpected(cause: BaseException | None) -> CallFailure:
-    """A fault of ours inside a callback must not pass for the upstream's."""
-    raise RuntimeError("a fault while reading an answer") from cause

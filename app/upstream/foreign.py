@@ -15,8 +15,8 @@ import httpx
 
 from app.core.errors import CallFailure, ConnectFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge
 from app.upstream.answer import Answer, Fields, Streamed
-from app.upstream.connection import MAX_FIELDS, MAX_HEAD
 from app.upstream.gather import Gather
+from app.upstream.limits import MAX_FIELDS, MAX_HEAD
 from app.upstream.origin import Origin
 
 MAX_CONNECTIONS = 256

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from app.core.errors import CallFailure, ConnectFailed, TimedOut
 from app.upstream.answer import Answer
-from app.upstream.connection import Connection, Unanswered
+from app.upstream.connection import Connection
 from app.upstream.dial import Dialer
+from app.upstream.exchange import Unanswered
 from app.upstream.gather import Gather
 from app.upstream.stream import Stream
 
@@ -51,25 +52,21 @@ class Pool:
     async def request(self, data: bytes, *, is_idempotent: bool, is_bodiless: bool, expires: float, limit: int) -> Answer:
         """Sends a whole request and gives its whole answer, before `expires`, at most `limit` decoded bytes. Raises CallFailure."""
         connection = self._take()
-        is_reused = connection is not None
-        if connection is None:
-            connection, is_reused = await self._acquire(expires)
-        try:
-            return await self._gather(connection, data, is_bodiless, expires, limit)
-        except Unanswered as failure:
-            if not is_reused or (failure.sent and not is_idempotent):
+        is_reused, is_second = connection is not None, False
+        while True:
+            if connection is None:
+                connection, is_reused = await self._acquire(expires, is_fresh=is_second)
+            gather = Gather(self._loop.create_future(), limit, is_bodiless=is_bodiless)
+            connection.begin(gather, data, expires)
+            try:
+                return await gather.answer
+            except Unanswered as failure:
+                if is_second or not is_reused or (failure.sent and not is_idempotent):
+                    raise
+            except BaseException:
+                connection.abandon(gather)  # nothing to abandon where the exchange has ended by itself
                 raise
-        connection, _ = await self._acquire(expires, is_fresh=True)
-        return await self._gather(connection, data, is_bodiless, expires, limit)
-
-    async def _gather(self, connection: Connection, data: bytes, is_bodiless: bool, expires: float, limit: int) -> Answer:
-        gather = Gather(self._loop.create_future(), limit, is_bodiless=is_bodiless)
-        connection.begin(gather, data, expires)
-        try:
-            return await gather.answer
-        except BaseException:
-            connection.abandon(gather)  # nothing to abandon where the exchange has ended by itself
-            raise
+            connection, is_second = None, True
 
     async def stream(
         self,

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from app.core.errors import CallFailure
 from app.upstream.answer import NO_TIME, Fields, Timing
-from app.upstream.connection import Connection, Unanswered
+from app.upstream.connection import Connection
+from app.upstream.exchange import Unanswered
 
 HIGH = 256 * 1024
 """Reading pauses over so many bytes that wait to be taken, and goes on below a quarter of it."""

@@ -184,7 +184,8 @@ class FakeUpstream:
         self.peak = max(self.peak, self.open)
         self._lines.add(writer)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            # RuntimeError: uvloop's word for writing to what the other side has closed
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, RuntimeError):
                 while not writer.is_closing() and (asked := await _read(reader)) is not None:
                     self.asked.append(asked)
                     await self.script(asked, Line(reader, writer))

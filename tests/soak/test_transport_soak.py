@@ -116,6 +116,8 @@ async def soak() -> None:
         async def worker(until: int) -> None:
             for number in numbers:
                 await exchange(u, dice, number)
+                upstream.asked.clear()
+                u.events.clear()
                 if number >= until:
                     return
 
@@ -132,8 +134,6 @@ async def soak() -> None:
             for connection in list(pool._idle):
                 connection.close()
             await upstream.until_open(0)
-            upstream.asked.clear()
-            u.events.clear()
             gc.collect()
             return descriptors(), resident()
 
