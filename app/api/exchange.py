@@ -128,7 +128,9 @@ class Exchange(RequestResponseCycle):
             lines += (key, b": ", value, b"\r\n")
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in (204, 304):
+        if status in (204, 304):
+            self.expected_content_length = 0  # a 304 may say how long the 200 would be (RFC 9110 section 8.6)
+        elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
             self.chunked_encoding = True
             lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")

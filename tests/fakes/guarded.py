@@ -97,6 +97,10 @@ class Echo:
         path = scope["path"]
         if path == "/crash":
             raise RuntimeError("a secret of ours")
+        if path == "/304":
+            await send({"type": "http.response.start", "status": 304, "headers": [(b"content-length", b"5")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if path.startswith("/body"):
             body = b""
             while True:

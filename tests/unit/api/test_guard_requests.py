@@ -193,3 +193,10 @@ async def test_hop_by_hop_smuggling_in_pipelines_is_refused(site: Guarded) -> No
     answer = await site.ask(sent)
     assert answer.count(b"HTTP/1.1") == 1
     assert not site.seen
+
+
+async def test_a_304_may_say_how_long_the_200_would_be(site: Guarded) -> None:
+    """It has no body, and the connection goes on."""
+    answer = await site.ask(get("/304", closes=False) + get("/next"))
+    assert answer.startswith(b"HTTP/1.1 304")
+    assert answer.endswith(b"/next")
