@@ -68,6 +68,11 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self.loop.call_later(FLUSH, self.transport.abort)
 
+    def shutdown(self) -> None:
+        """The process ends: nobody who does not read holds it up."""
+        super().shutdown()
+        self.loop.call_later(FLUSH, self.transport.abort)
+
     def drop(self, code: int) -> None:
         """Puts a close frame behind what waits, and ends the connection a moment later whether that was read or not."""
         if not self.close_sent and not self.transport.is_closing():

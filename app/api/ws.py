@@ -15,6 +15,7 @@ from app.api.address import client_address
 from app.api.auth import Gate
 from app.api.messages import SUBPROTOCOL, Reconnect, ReconnectPayload, write
 from app.api.problems import Problem
+from app.api.seen import seen
 from app.api.session import Session
 from app.api.socket import DROP
 from app.api.subscribe import Desk
@@ -158,6 +159,7 @@ async def _refuse(problem: Problem, scope: Scope, send: Send) -> None:
     """An HTTP answer instead of the upgrade; a server that cannot send one answers 403 by itself."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         return await send({"type": "websocket.close"})
-    headers, body = problem.response("-")
-    await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
+    mark = seen(scope).request_id
+    headers, body = problem.response(mark)
+    await send({"type": "websocket.http.response.start", "status": problem.status, "headers": [*headers, (b"x-request-id", mark.encode())]})
     return await send({"type": "websocket.http.response.body", "body": body})
