@@ -120,7 +120,7 @@ def _depth(value: object) -> int:
     return 0 if inner is None else 1 + max((_depth(entry) for entry in inner), default=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(VALUES, st.integers(0, 3), st.sampled_from([0, 150]))
 def test_levels_are_counted_exactly(value: object, over: int, siblings: int) -> None:
     """However many brackets stand in texts, and however many brothers a level has."""
