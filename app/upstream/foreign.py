@@ -1,14 +1,15 @@
-"""Calls through an httpx client whose transport is not ours: httpx's own, or a test's. Same requests, same answers, same failures.
+"""Calls through httpx whose transport is not ours: httpx's own, or a test's. Same requests, same answers, same failures.
 
-httpcore loses a place in its pool for good when a request is cancelled while it waits for one (encode/httpcore#1093). So
-nobody waits there: a semaphore in front lets in no more than the pool has places for.
+httpcore 1.0.9 loses a place in its pool for good when a request is cancelled at the wrong moment (encode/httpcore#1093), and
+takes bytes behind one answer for the answer to the next request on that connection. So each call has a client of its
+own there, closed to its end with everything that it holds, and at most `MAX_CALLS` run at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import cast
 
 import httpx
@@ -19,50 +20,36 @@ from app.upstream.gather import Gather
 from app.upstream.limits import MAX_FIELDS, MAX_HEAD
 from app.upstream.origin import Origin
 
-MAX_CONNECTIONS = 256
+MAX_CALLS = 256
 
 
 class Foreign:
-    """The same two ways as `Pool`, to one origin, through a client that was given to us."""
+    """The same two ways as `Pool`, to one origin. `lend` gives the client for a call; `is_own`: made for it, and closed behind it."""
 
-    def __init__(self, client: httpx.AsyncClient, origin: Origin, connect_timeout: float) -> None:
-        self._client = client
+    def __init__(self, lend: Callable[[], httpx.AsyncClient], origin: Origin, connect_timeout: float, *, is_own: bool) -> None:
+        self._lend = lend
+        self._is_own = is_own
         self._origin = origin
         self._timeout = httpx.Timeout(None, connect=connect_timeout)
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._places = asyncio.Semaphore(MAX_CALLS)
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def request(self, data: bytes, *, is_idempotent: bool, is_bodiless: bool, expires: float, limit: int) -> Answer:
         """Sends a whole request and gives its whole answer, as `Pool.request` does."""
         head, _, body = data.partition(b"\r\n\r\n")
         gather = Gather(asyncio.get_running_loop().create_future(), limit, is_bodiless=is_bodiless)
-        is_sent = False
         try:
-            async with asyncio.timeout_at(_moment(expires)):
-                async with self._places:
-                    is_sent = True
-                    response = await self._open(self._request(head, body or None))
-                    await self._read(response, gather)
+            opened = await self._open(self._request(head, body or None), expires)
+            try:
+                async with asyncio.timeout_at(_moment(expires)):
+                    await _read(opened.response, gather)
+            finally:
+                await opened.aclose()
         except TimeoutError:
-            gather.failed(_late(is_sent))
+            gather.failed(_late(True))
         except CallFailure as failure:
             gather.failed(failure)
         return await gather.answer
-
-    async def _read(self, response: httpx.Response, gather: Gather) -> None:
-        """The rest of an answer. Nobody waits for the body of what is no success."""
-        try:
-            fields = _fields(response)
-            noted: dict[bytes, list[bytes]] = {}
-            for name, value in fields:
-                noted.setdefault(name, []).append(value)
-            if gather.head(response.status_code, fields, noted):
-                async for chunk in _wire_bytes(response):
-                    gather.body(chunk)
-                gather.end()
-        except httpx.HTTPError as exc:
-            raise ProtocolFailed from exc
-        finally:
-            await response.aclose()
 
     async def stream(
         self,
@@ -75,17 +62,31 @@ class Foreign:
         expires: float,
         read_timeout: float | None = None,
     ) -> Streamed:
-        """Sends a request and gives its answer as soon as its head is there, as `Pool.stream` does."""
+        """Sends a request and gives its answer as soon as its head is there, as `Pool.stream` does; its place is taken until it is closed."""
+        opened = await self._open(self._request(head.removesuffix(b"\r\n\r\n"), body), expires)
+        try:
+            return Streamed(opened.response.status_code, _fields(opened.response), _chunks(opened.response), opened.aclose)
+        except BaseException:
+            await opened.aclose()
+            raise
+
+    async def _open(self, request: httpx.Request, expires: float) -> _Opened:
+        """The answer as soon as its head is there. Whatever goes wrong, nothing of the call stays behind."""
         try:
             async with asyncio.timeout_at(_moment(expires)):
-                response = await self._open(self._request(head.removesuffix(b"\r\n\r\n"), body))
+                await self._places.acquire()
         except TimeoutError:
-            raise _late(True) from None
+            raise _late(False) from None
+        opened = _Opened(self._lend(), self._is_own, self._places, self._closing)
         try:
-            return Streamed(response.status_code, _fields(response), _chunks(response), response.aclose)
-        except BaseException:
-            await response.aclose()
+            async with asyncio.timeout_at(_moment(expires)):
+                opened.response = await _send(opened.client, request)
+        except BaseException as exc:
+            await opened.aclose()
+            if isinstance(exc, TimeoutError):
+                raise _late(True) from None
             raise
+        return opened
 
     def _request(self, head: bytes, body: bytes | AsyncIterable[bytes] | None) -> httpx.Request:
         first, *lines = head.split(b"\r\n")
@@ -94,21 +95,68 @@ class Foreign:
         url = httpx.URL(str(self._origin)).copy_with(raw_path=target)
         return httpx.Request(method.decode(), url, headers=headers, content=body, extensions={"timeout": self._timeout.as_dict()})
 
-    async def _open(self, request: httpx.Request) -> httpx.Response:
+
+class _Opened:
+    """An answer, its client, and the place that they take; `aclose` gives all of it back, once."""
+
+    response: httpx.Response
+
+    def __init__(self, client: httpx.AsyncClient, is_own: bool, places: asyncio.Semaphore, closing: set[asyncio.Task[None]]) -> None:
+        self.client = client
+        self._is_own = is_own
+        self._places = places
+        self._closing = closing
+        self._is_open = True
+
+    async def aclose(self) -> None:
+        """Closes to the end, even if the caller is cancelled once more meanwhile."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._places.release()
+        closing = asyncio.create_task(self._close(), name="close an answer")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
+
+    async def _close(self) -> None:
+        if hasattr(self, "response"):
+            await self.response.aclose()
+        if self._is_own:
+            await self.client.aclose()
+
+
+async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    """httpx's failures as ours."""
+    try:
+        return await client.send(request, stream=True, auth=None, follow_redirects=False)
+    except httpx.ConnectTimeout as exc:
+        raise ConnectFailed("no connection in time", sent=False) from exc
+    except httpx.ConnectError as exc:
+        raise (TlsFailed if _is_tls(exc) else ConnectFailed)(sent=False) from exc
+    except httpx.TimeoutException as exc:
+        raise _late(True) from exc
+    except (httpx.ReadError, httpx.WriteError, httpx.CloseError) as exc:
+        raise (TlsFailed() if _is_tls(exc) else ConnectFailed()) from exc
+    except httpx.RemoteProtocolError as exc:
+        raise (ConnectFailed() if "without sending" in str(exc) else ProtocolFailed()) from exc
+    except httpx.HTTPError as exc:
+        raise ProtocolFailed from exc
+
+
+async def _read(response: httpx.Response, gather: Gather) -> None:
+    """The rest of an answer. Nobody waits for the body of what is no success."""
+    fields = _fields(response)
+    noted: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        noted.setdefault(name, []).append(value)
+    if gather.head(response.status_code, fields, noted):
         try:
-            return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
-        except httpx.ConnectTimeout as exc:
-            raise ConnectFailed("no connection in time", sent=False) from exc
-        except httpx.ConnectError as exc:
-            raise (TlsFailed if _is_tls(exc) else ConnectFailed)(sent=False) from exc
-        except httpx.TimeoutException as exc:
-            raise _late(True) from exc
-        except (httpx.ReadError, httpx.WriteError, httpx.CloseError) as exc:
-            raise (TlsFailed() if _is_tls(exc) else ConnectFailed()) from exc
-        except httpx.RemoteProtocolError as exc:
-            raise (ConnectFailed() if "without sending" in str(exc) else ProtocolFailed()) from exc
+            async for chunk in _wire_bytes(response):
+                gather.body(chunk)
         except httpx.HTTPError as exc:
             raise ProtocolFailed from exc
+        gather.end()
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -120,7 +168,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def _wire_bytes(response: httpx.Response) -> AsyncIterable[bytes]:
-    """The body as it came. `aiter_raw` refuses answers that a mock has made whole."""
+    """The body as it came: `aiter_raw` refuses answers that a mock has made whole."""
     return cast(AsyncIterable[bytes], response.stream)
 
 
@@ -152,9 +200,5 @@ def _moment(expires: float) -> float | None:
 
 
 def open_httpx(tls: ssl.SSLContext, *, is_http2: bool) -> httpx.AsyncClient:
-    """A client on httpx's own transport, for `transport: httpx`: HTTP/2 where the h2 package is there, and the proxies of the environment.
-
-    No connection is kept: httpcore hands bytes behind one answer to the next request on its connection as that one's answer.
-    """
-    limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0, keepalive_expiry=0.0)
-    return httpx.AsyncClient(verify=tls, http2=is_http2, limits=limits, follow_redirects=False, timeout=None)  # noqa: S113 - each call has its own
+    """A client on httpx's own transport, for one call: HTTP/2 where the h2 package is there, and the proxies of the environment."""
+    return httpx.AsyncClient(verify=tls, http2=is_http2, follow_redirects=False, timeout=None)  # noqa: S113 - each call has its own

@@ -20,17 +20,22 @@ _OURS = HOP_BY_HOP | {"content-length", "expect", "traceparent", "tracestate", "
 _TELLS_LENGTH = frozenset(("POST", "PUT", "PATCH"))
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_MAX_BLOCKS = 1024
+_MAX_BLOCKS, _MAX_BLOCK = 512, 2048
+"""What is kept: the blocks of a catalog are few and small, those with a client's headers in them may be neither."""
 
 
 class HeadWriter:
-    """Writes the heads of requests to one origin. `decodes`: whether the answer is decoded by us, so that gzip may be asked for."""
+    """Writes the heads of requests to one origin.
+
+    `decodes`: whether the answer is decoded by us, so that gzip may be asked for; what only passes through is each client's own.
+    """
 
     def __init__(self, origin: Origin, base: str, *, decodes: bool = True) -> None:
         self._base = base
         self._own = {"host": origin.authority, "user-agent": f"merganser/{__version__}"}
         if decodes:
             self._own["accept-encoding"] = "gzip"
+        self._keeps = decodes
         self._blocks: dict[tuple[Headers, Headers], bytes] = {}
 
     def write(self, method: str, target: str, headers: Headers, credentials: Headers, context: Context, length: int | None) -> bytes:
@@ -62,9 +67,10 @@ class HeadWriter:
         given = secret.union(name for name, _ in kept)
         lines = [(name, value) for name, value in self._own.items() if name not in given]
         block = b"".join(_line(name, value) for name, value in (*lines, *kept, *credentials))
-        if len(self._blocks) >= _MAX_BLOCKS:
-            self._blocks.clear()
-        self._blocks[headers, credentials] = block
+        if self._keeps and len(block) <= _MAX_BLOCK:
+            if len(self._blocks) >= _MAX_BLOCKS:
+                self._blocks.clear()
+            self._blocks[headers, credentials] = block
         return block
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterable
 from email.utils import parsedate_to_datetime
-from importlib.util import find_spec
 
 import httpx
 
@@ -16,9 +15,8 @@ from app.core.errors import CallFailure, StatusFailed, TimedOut
 from app.core.events import AttemptEnded
 from app.core.reply import Reply
 from app.core.runtime import Runtime
-from app.upstream.answer import NO_TIME, Answer, Fields, Streamed, field
+from app.upstream.answer import NO_TIME, Answer, Fields, Streamed, Timing, field
 from app.upstream.decode import Decoder
-from app.upstream.foreign import open_httpx
 from app.upstream.graphql import graphql_data
 from app.upstream.head import HOP_BY_HOP, IDEMPOTENT
 from app.upstream.origin import Origin
@@ -37,8 +35,7 @@ class HttpUpstream:
         self._spec = spec
         self._runtime = runtime
         self._tls = context(spec.tls) if spec.tls else None
-        self._own_client = open_httpx(self._tls or context(), is_http2=find_spec("h2") is not None) if spec.transport == "httpx" else None
-        self._client = self._own_client or client
+        self._client = client
         self._sites = {url: self._site(url, self._tls) for url in spec.origins}
         self._decoder = Decoder(name)
         self._first = self._sites[spec.origins[0]]
@@ -46,7 +43,7 @@ class HttpUpstream:
         self._elsewhere: dict[Origin, Site] = {}
 
     def _site(self, url: str, tls: ssl.SSLContext | None) -> Site:
-        return Site(url, self._client, tls=tls, connect_timeout=self._spec.connect_timeout)
+        return Site(url, self._client, tls=tls, connect_timeout=self._spec.connect_timeout, is_httpx=self._spec.transport == "httpx")
 
     # --- calls
 
@@ -74,6 +71,8 @@ class HttpUpstream:
             if answer.status in STATUSES and self._spec.redirects.max:
                 answer = await self._follow(call, site, answer, expires)
             record.http_status = answer.status
+            if answer.timing.connect:
+                record.notes.append(_told(answer.timing))
             reply = await self._reply(call, answer, expires)
             failure = None
             return reply
@@ -174,8 +173,6 @@ class HttpUpstream:
         self._decoder.close()
         for site in (*self._sites.values(), *self._elsewhere.values()):
             site.close()
-        if self._own_client is not None:
-            await self._own_client.aclose()
 
     def __repr__(self) -> str:
         return f"<HttpUpstream {self.name} {', '.join(repr(site) for site in self._sites.values())}>"
@@ -198,6 +195,12 @@ def _end_to_end(fields: Fields) -> Fields:
     """Fields without hop-by-hop ones, those that Connection names included (RFC 9110 section 7.6.1)."""
     named = {name.strip().lower() for key, value in fields if key == b"connection" for name in value.split(b",")}
     return [pair for pair in fields if pair[0] not in _HOP_BY_HOP and pair[0] not in named]
+
+
+def _told(timing: Timing) -> str:
+    """Where the time of a new connection went."""
+    phases = (("connect", timing.connect), ("tls", timing.tls), ("first byte", timing.first_byte))
+    return "a new connection: " + ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in phases if seconds)
 
 
 def _not_begun() -> CallFailure:

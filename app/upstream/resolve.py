@@ -57,8 +57,11 @@ class Resolver:
     def _start(self, key: tuple[str, int]) -> asyncio.Future[list[Address] | OSError]:
         if len(self._running) >= MAX_LOOKUPS:
             raise OSError("too many names are being resolved")
+        try:
+            threading.Thread(target=self._look_up, args=(key,), name=f"resolve {key[0]}", daemon=True).start()
+        except RuntimeError as exc:
+            raise OSError("no thread to resolve a name on") from exc
         lookup = self._running[key] = self._loop.create_future()
-        threading.Thread(target=self._look_up, args=(key,), name=f"resolve {key[0]}", daemon=True).start()
         return lookup
 
     def _look_up(self, key: tuple[str, int]) -> None:

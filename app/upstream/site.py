@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
+from importlib.util import find_spec
 
 import httpx
 
-from app.upstream.foreign import Foreign
+from app.upstream.foreign import Foreign, open_httpx
 from app.upstream.head import HeadWriter
 from app.upstream.origin import Origin, base_path
 from app.upstream.pool import Pool
+from app.upstream.tls import context
 from app.upstream.transport import Transport
 
 
@@ -20,7 +23,7 @@ class Site:
     (`httpx.MockTransport`, respx) sees every call; with ours the pool is used directly.
     """
 
-    def __init__(self, url: str, client: httpx.AsyncClient, *, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
+    def __init__(self, url: str, client: httpx.AsyncClient, *, tls: ssl.SSLContext | None, connect_timeout: float, is_httpx: bool = False) -> None:
         self.origin = Origin.of(url)
         self.base = base_path(url)
         self.heads = HeadWriter(self.origin, self.base)
@@ -32,10 +35,14 @@ class Site:
         self._connect_timeout = connect_timeout
         self._transport: Transport | None = None
         self._pool: Pool | None = None
-        self._foreign = Foreign(client, self.origin, connect_timeout)
+        self._is_httpx = is_httpx
+        lend = partial(open_httpx, tls or context(), is_http2=find_spec("h2") is not None) if is_httpx else lambda: client
+        self._foreign = Foreign(lend, self.origin, connect_timeout, is_own=is_httpx)
 
     def wire(self) -> Pool | Foreign:
         """What carries the next request."""
+        if self._is_httpx:
+            return self._foreign
         transport = self._client._transport_for_url(self._url)
         if transport is self._transport and self._pool is not None:
             return self._pool

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 import httpx
@@ -12,7 +14,9 @@ import respx
 from app.core.call import Record
 from app.core.errors import CallFailure
 from app.core.events import AttemptEnded
+from app.upstream.foreign import MAX_CALLS
 from tests.fakes.calls import Asker, asking, call_of
+from tests.fakes.cancelling import cancelled_at
 from tests.fakes.upstream import Asked, FakeUpstream, Line, Script, always, answer, by_path, refuse, reset, silence
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -103,7 +107,7 @@ async def test_refused_is_the_same_with_both() -> None:
 
 
 async def test_surplus_never_becomes_another_answer_with_httpx_either() -> None:
-    """Its connections are not kept."""
+    """No connection carries two calls."""
     real, poison = answer(b'"real"'), answer(b'"poison"')
     async with FakeUpstream(by_path({"/real": real, "/surplus": real + poison})) as upstream, through_httpx(upstream.url) as u:
         for _ in range(5):
@@ -169,3 +173,44 @@ async def test_everything_else_uses_the_client_as_anyone_would() -> None:
     with pytest.raises(httpx.ConnectError):
         async with asking(url) as u:
             await u.client.get(url)
+
+
+async def test_streams_pass_through_httpx_too() -> None:
+    """Bodies both ways, failures, and as many times as there are places."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    async with FakeUpstream(by_path(CASES)) as upstream, through_httpx(upstream.url) as u:
+        for _ in range(3):
+            stream = await u.upstream.open_stream(call_of("/gzip", method="POST"), body())
+            assert gzip.decompress(b"".join([chunk async for chunk in stream])) == b"[1]"
+            await stream.aclose()
+            await stream.aclose()
+        assert upstream.asked[-1].body == b"onetwo"
+        with pytest.raises(CallFailure) as caught:
+            await u.upstream.open_stream(call_of("/hang", timeout=0.05))
+        assert caught.value.type == "timeout"
+        stream = await u.upstream.open_stream(call_of("/broken"))
+        with pytest.raises(CallFailure) as caught:
+            assert [chunk async for chunk in stream] == []
+        assert (caught.value.type, caught.value.http_status) == ("protocol", 200)
+        await stream.aclose()
+        assert u.upstream._first._foreign._places._value == MAX_CALLS
+        await upstream.until_open(0)
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+async def test_cancelled_anywhere_a_call_through_httpx_leaves_nothing(twice: bool) -> None:
+    """The reason for a client for each call: httpcore's pool would keep what was cancelled."""
+    async with FakeUpstream(by_path(CASES)) as upstream, through_httpx(upstream.url) as u:
+        for step in range(1, 30):
+            if not await cancelled_at(u.get("/chunks"), step, twice=twice):
+                break
+        assert step > 3
+        assert (await u.get("/ok")).data.raw == b'{"a":1}'
+        async with asyncio.timeout(2):
+            await asyncio.gather(*u.upstream._first._foreign._closing)
+        assert u.upstream._first._foreign._places._value == MAX_CALLS
+        await upstream.until_open(0)

@@ -150,6 +150,16 @@ async def test_every_attempt_is_told_once() -> None:
         assert all(e.seconds > 0 and e.sent_bytes > 100 for e in events)
 
 
+async def test_a_new_connection_is_noted_with_its_times() -> None:
+    """For `?explain`; one that was there is nothing to tell of."""
+    async with FakeUpstream(always(answer())) as upstream, asking(upstream.url) as u:
+        first, second = Record(), Record()
+        await u.get(record=first)
+        await u.get(record=second)
+        assert first.notes[0].startswith("a new connection: connect ")
+        assert second.notes == []
+
+
 # --- redirects
 
 
