@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from msgspec import Struct
+
 from app.core.context import Context
 from app.core.data import canonical
 from app.core.reply import Reply
@@ -15,8 +17,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 Cached = Literal["miss", "hit", "stale", "coalesced"]
 
 
-@dataclass(slots=True)
-class Record:
+class Record(Struct):
     """What happened to one call of one answer: written by the stack, read when the call has settled.
 
     `attempts` counts requests begun; `http_status` is that of the last upstream answer; `notes` are short lines for `?explain`.
@@ -27,13 +28,12 @@ class Record:
     attempts: int = 0
     cache: Cached | None = None
     http_status: int | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = []
     tried: tuple[str, ...] = ()
     lingers: Future[Any] | None = None
 
 
-@dataclass(slots=True)
-class Flight:
+class Flight(Struct):
     """A request that several callers may share: it outlives each of them, and ends with the last.
 
     `until` is the latest deadline of those who joined. `is_cut` turns true when the last of them has run out of time: the
@@ -59,8 +59,7 @@ class Reading:
         object.__setattr__(self, "key", key)
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """One request to an upstream. No policy changes a call: `but` derives another.
 
     `target` is the origin-form of RFC 9112 section 3.2.1, percent-encoded, without the upstream's base path. `headers` are

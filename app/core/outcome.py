@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from app.core.data import NULL, Data
 from app.core.errors import CallFailure
@@ -11,8 +12,7 @@ from app.core.errors import CallFailure
 Status = Literal["ok", "stale", "fallback", "partial", "skipped", "failed"]
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """A settled call. Times are of the loop's clock: `started` when the call could start, `ended` when it had settled."""
 
     name: str

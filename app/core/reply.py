@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from app.core.data import Data
 from app.core.errors import CallFailure
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(Struct):
     """A call's data.
 
     `headers` are the upstream's, raw. `state` is `stale` for data past its ttl; `within_window` says that it is inside

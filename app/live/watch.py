@@ -12,6 +12,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Protocol
 
+from msgspec import structs
+
 from app.core.answer import Answer
 from app.core.context import Context
 from app.core.data import Data
@@ -186,7 +188,7 @@ class Watch:
         last = self._last.get(outcome.name)
         if last is None or outcome.status not in ("failed", "fallback"):
             return outcome
-        return replace(outcome, status="stale", data=last, within_window=False, fresh_until=None)
+        return structs.replace(outcome, status="stale", data=last, within_window=False, fresh_until=None)
 
     def _remember(self, outcome: Outcome) -> None:
         if outcome.status in ("ok", "partial", "stale"):

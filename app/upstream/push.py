@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Literal, Protocol
+
+from msgspec import structs
 
 from app.catalog.schema import CallSpec, Upstream
 from app.core.call import Call, Record, Send
@@ -184,7 +185,7 @@ class Source:
         came = 0
         self._attempts += 1
         call = self._call.but(record=Record(), expires=self._runtime.now() + CONNECT_TIMEOUT, deadline=float("inf"))
-        messages: AsyncIterator[str | bytes] = self._feed.messages(replace(call, flight=None))
+        messages: AsyncIterator[str | bytes] = self._feed.messages(structs.replace(call, flight=None))
         async with aclosing(messages) as open_messages:  # type: ignore[type-var]
             async for message in open_messages:
                 came += 1
