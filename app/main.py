@@ -12,7 +12,7 @@ from functools import partial
 import httpx
 from fastapi import FastAPI
 
-from app.api import asyncapi, docs, ops, problems, routes, ws
+from app.api import asyncapi, console, docs, ops, problems, routes, ws
 from app.api.auth import Gate
 from app.api.cors import Cors
 from app.api.middleware import Surface
@@ -84,6 +84,7 @@ def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBase
     routes.add_endpoints(app, catalog, service_of)
     ops.add_ops(app, service_of)
     docs.add_docs(app, catalog, service_of)
+    console.add_console(app, catalog, service_of)
     asyncapi.add_asyncapi(app, catalog)
     ws.add_socket(app, service_of)
     problems.add_handlers(app)

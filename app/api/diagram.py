@@ -54,7 +54,7 @@ def _line(start: tuple[int, int], end: tuple[int, int], kind: str) -> str:
     x1, y1 = start[0] + _WIDTH, start[1] + _HEIGHT // 2
     x2, y2 = end[0], end[1] + _HEIGHT // 2
     middle = (x1 + x2) // 2
-    return f'<path class="{kind}" d="M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"/><circle class="{kind}" cx="{x2}" cy="{y2}" r="3"/>'
+    return f'<path class="{kind}" d="M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"/><circle class="{kind}" cx="{x2 - 3}" cy="{y2}" r="3"/>'
 
 
 def _short(text: str) -> str:

@@ -25,6 +25,11 @@ from app.catalog.schema import ApiKey, Catalog, Param
 from app.engine.plan import Plan
 
 
+FONTS = ("newsreader", "hanken-grotesk", "jetbrains-mono")
+"""The console's, under a path that everyone may ask for."""
+_KEPT = {"cache-control": "public, max-age=86400"}
+
+
 def add_docs(app: FastAPI, catalog: Catalog, service_of: Callable[[], Service]) -> None:
     """Adds /docs and /openapi.json; both are made once."""
     folder = files("app.api") / "pages"
@@ -45,6 +50,12 @@ def add_docs(app: FastAPI, catalog: Catalog, service_of: Callable[[], Service]) 
     async def openapi(request: Request) -> Response:
         return await _packed(request, document(), {}, "application/json")
 
+    async def font(request: Request) -> Response:
+        name = request.url.path.rpartition("/")[2]
+        return Response(files("app.console").joinpath("fonts", name).read_bytes(), headers=_KEPT, media_type="font/woff2")
+
+    for name in FONTS:
+        app.add_route(f"/docs/fonts/{name}.woff2", font, methods=["GET"], include_in_schema=False)
     app.add_route("/docs", docs, methods=["GET"], include_in_schema=False)
     app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
 
@@ -57,7 +68,7 @@ async def _packed(request: Request, body: bytes, headers: Mapping[str, str], med
 
 def render(catalog: Catalog, plans: Mapping[str, Plan], css: str, js: str) -> str:
     """The page as HTML."""
-    links = "".join(f'<li><a href="#{escape(name)}"><code>{escape(plan.method)} {escape(plan.route)}</code></a></li>' for name, plan in plans.items())
+    links = "".join(_link(plan) for plan in plans.values())
     sections = "".join(_section(catalog, plan) for plan in plans.values())
     description = f"<p>{escape(catalog.description)}</p>" if catalog.description else ""
     return (
@@ -65,22 +76,28 @@ def render(catalog: Catalog, plans: Mapping[str, Plan], css: str, js: str) -> st
         f"<title>{escape(catalog.name)}</title><style>{css}</style></head><body>"
         f"<header><h1>{escape(catalog.name)}</h1>{description}<p>Every endpoint answers as JSON, as server-sent events or as NDJSON, by "
         f'<code>Accept</code>. The same in machine form: <a href="/openapi.json">OpenAPI</a>, <a href="/asyncapi.json">AsyncAPI</a>.</p></header>'
-        f'<nav aria-label="Endpoints"><ul>{links}</ul></nav><main>{sections}</main><script>{js}</script></body></html>'
+        f'<div class="page"><nav aria-label="Endpoints"><ul>{links}</ul></nav><main>{sections}</main></div><script>{js}</script></body></html>'
     )
 
 
+def _link(plan: Plan) -> str:
+    summary = plan.spec.summary or f"{plan.method} {plan.route}"
+    return f'<li><a href="#{escape(plan.name)}"><b>{escape(plan.name)}</b><small>{escape(summary)}</small></a></li>'
+
+
 def _section(catalog: Catalog, plan: Plan) -> str:
-    summary = f"<p>{escape(plan.spec.summary)}</p>" if plan.spec.summary else ""
     more = f'<p class="soft">{escape(plan.spec.description)}</p>' if plan.spec.description else ""
     return (
         f'<section id="{escape(plan.name)}" aria-labelledby="{escape(plan.name)}-title">'
-        f'<h2 id="{escape(plan.name)}-title"><span class="verb">{escape(plan.method)}</span> <code>{escape(plan.route)}</code></h2>'
-        f'{summary}{more}{_facts(plan)}<div class="beside">{_diagram(plan)}{_table(plan)}</div>{_form(catalog, plan)}</section>'
+        f'<h2 id="{escape(plan.name)}-title">{escape(plan.spec.summary or plan.name)}</h2>'
+        f'<p class="route"><span class="verb">{escape(plan.method)}</span> <code>{escape(plan.route)}</code> '
+        f'<a href="console#{escape(plan.name)}">Open in the console</a></p>'
+        f'{more}{_facts(plan)}<div class="beside">{_diagram(plan)}{_table(plan)}</div>{_form(catalog, plan)}</section>'
     )
 
 
 def _facts(plan: Plan) -> str:
-    facts = [f"answers within {plan.spec.deadline:g} s"]
+    facts = [plan.name, f"answers within {plan.spec.deadline:g} s"]
     if plan.spec.live is not None:
         facts.append(f"live, every {plan.spec.live.every:g} s")
     if plan.spec.auth:
@@ -89,7 +106,7 @@ def _facts(plan: Plan) -> str:
         facts.append(f"at most {plan.spec.limit.rate:g} a second for each {plan.spec.limit.by}")
     if plan.spec.proxy is not None:
         facts.append("passes through as it comes")
-    return f'<p class="soft">{escape("; ".join(facts))}</p>'
+    return f'<p class="soft">{escape(" · ".join(facts))}</p>'
 
 
 def _diagram(plan: Plan) -> str:
@@ -148,9 +165,8 @@ def _field(name: str, param: Param) -> str:
 def _policy(css: str, js: str) -> str:
     """A Content-Security-Policy that lets this page's own style and script run, and nothing else."""
     style, script = (f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (css, js))
-    return (
-        f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    return f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; font-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def _json(value: Any) -> str:

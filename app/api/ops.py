@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from app.api.problems import Problem
 
@@ -90,13 +90,25 @@ def add_ops(app: FastAPI, service_of: Callable[[], Operated]) -> None:
 
 def admit(scope: Scope, rules: Rules) -> None:
     """Lets an operator pass; Problem 401 without the token, 403 where there is none and the bind is not loopback."""
-    if rules.admin_token is None:
-        if not is_loopback(rules.host):
-            raise Problem(403, "Operating pages answer on a loopback bind, or with MERGANSER_ADMIN_TOKEN set.")
-        return
-    sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    if not hmac.compare_digest(_token(sent), rules.admin_token.get_secret_value().encode()):
+    if rules.admin_token is None and not is_loopback(rules.host):
+        raise Problem(403, "Operating pages answer on a loopback bind, or with MERGANSER_ADMIN_TOKEN set.")
+    if not is_operator(scope, rules):
         raise Problem(401, headers=[("www-authenticate", 'Bearer realm="operating"'), ("www-authenticate", 'Basic realm="operating"')])
+
+
+def is_operator(scope: Scope, rules: Rules) -> bool:
+    """Whether a request may see operating pages: it carries the token, or there is none and the bind is loopback."""
+    if rules.admin_token is None:
+        return is_loopback(rules.host)
+    return any(is_token(name, value, rules.admin_token) for name, value in scope["headers"])
+
+
+def is_token(name: bytes, value: bytes, token: SecretStr) -> bool:
+    """Whether a header carries the token: `Authorization`, or `Merganser-Admin` where the endpoint has its own use for that."""
+    if name not in (b"authorization", b"merganser-admin"):
+        return False
+    sent = _token(value) if name == b"authorization" else value
+    return hmac.compare_digest(sent, token.get_secret_value().encode())
 
 
 def is_loopback(host: str) -> bool:
@@ -107,18 +119,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class Guarded:
-    """An ASGI application for operators only, such as the console's static files."""
-
-    def __init__(self, app: ASGIApp, service_of: Callable[[], Operated]) -> None:
-        self._app, self._service_of = app, service_of
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves whom `admit` lets pass."""
-        admit(scope, self._service_of().settings)
-        await self._app(scope, receive, send)
 
 
 def _token(authorization: bytes) -> bytes:

@@ -10,9 +10,10 @@ from app.api.arrival import context_of
 from app.api.body import Bodies, ClientGone
 from app.api.compress import gzipped
 from app.api.disconnect import Watched
+from app.api.explain import Explains, explained
 from app.api.negotiate import NDJSON, SSE, Form, form_of
 from app.api.params import compile_params, parse_query
-from app.api.problems import Fault, Problem, RawHeaders, send_problem, verdict
+from app.api.problems import MEDIA_TYPE, Fault, Problem, RawHeaders, send_problem, verdict
 from app.api.proxy import Passage
 from app.api.render import Renderer, etag, has_it, server_timing
 from app.api.seen import seen
@@ -39,6 +40,7 @@ class EndpointHandler:
         self._bodies = Bodies(endpoint.body or Body())
         self._renderer = Renderer(endpoint, catalog.auth)
         proxy = endpoint.proxy
+        self._explains = Explains(endpoint)
         self._passage = Passage(endpoint, proxy, catalog.upstreams[proxy.upstream]) if proxy is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,8 +49,11 @@ class EndpointHandler:
         service = self._service_of()
         plan = service.plans[self._name]
         try:
+            is_explained = self._explains.asked(scope, service.settings)
             inputs = await self._inputs(plan, scope, receive, service)
-            if self._passage is not None:
+            if is_explained:
+                await self._explain(plan, inputs, service, scope, receive, send)
+            elif self._passage is not None:
                 await self._passage(plan, inputs, service, scope, receive, send)
             else:
                 await self._answer(plan, inputs, service, scope, receive, send)
@@ -99,6 +104,19 @@ class EndpointHandler:
             return None
         headers = self._renderer.headers(answer, inputs.context, service.runtime.now())
         return await self._send_answer(answer, headers, inputs.context.method, said, send)
+
+    async def _explain(self, plan: Plan, inputs: Inputs, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer for an operator: as JSON whatever was asked for, with the status that it would have had, and never stored."""
+        async with Watched(scope, receive):
+            answer = await run(plan, inputs, service.runtime)
+        about = seen(scope)
+        about.complete, about.calls = answer.complete, len(answer.outcomes)
+        problem = verdict(plan, answer)
+        body = explained(plan, answer, service.states, problem, about.request_id)
+        timing = (b"server-timing", server_timing(answer.outcomes.values(), answer.began))
+        kind = (b"content-type", b"application/json" if problem is None else MEDIA_TYPE)
+        headers = [kind, (b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"), timing]
+        await _send(send, 200 if problem is None else problem.status, headers, body)
 
     async def _send_answer(self, answer: Answer, headers: RawHeaders, method: str, said: Mapping[str, str], send: Send) -> None:
         if method in ("GET", "HEAD"):

@@ -7,14 +7,16 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from app.api.auth import Gate
+from app.api.ops import Rules
 from app.core.runtime import Runtime
 from app.engine.plan import Plan
 from app.live.hub import Hub
 from app.policies.proxy import Admit
+from app.policies.state import UpstreamState
 from app.upstream.registry import Upstreams
 
 
-class Edge(Protocol):
+class Edge(Rules, Protocol):
     """The settings that the surface reads."""
 
     @property
@@ -54,6 +56,11 @@ class Service(Protocol):
     @property
     def admits(self) -> Mapping[str, Admit]:
         """By upstream, the policies that hold for a proxied call."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, UpstreamState]:
+        """How each upstream stands."""
         ...
 
     @property

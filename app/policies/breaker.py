@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.call import Call, Policy, Send
+from app.core.call import Call, Policy, Record, Send
 from app.core.errors import CallFailure, CircuitOpen
 from app.core.events import BreakerChanged, Rejected
 from app.core.reply import Reply
@@ -24,16 +24,20 @@ class Guard:
         self._runtime = runtime
         self._rejected = Rejected(upstream, "breaker")
 
-    def admit(self) -> int:
-        """A ticket for one attempt; raises CircuitOpen."""
+    def admit(self, record: Record | None = None) -> int:
+        """A ticket for one attempt; raises CircuitOpen. What is out of the ordinary is noted in the `record`."""
         circuit, now = self._circuit, self._runtime.now()
         before = circuit.state
         ticket = circuit.admit(now)
         if ticket is None:
             self._runtime.emit(self._rejected)
+            if record is not None:
+                record.notes.append("kept back: the breaker is open")
             raise CircuitOpen(retry_after=circuit.retry_after(now))
         if circuit.state != before:
             self._tell()
+            if record is not None:
+                record.notes.append("the breaker's probe: one attempt, to see whether the upstream is back")
         return ticket
 
     def good(self, ticket: int) -> None:
@@ -83,7 +87,7 @@ def breaker(state: UpstreamState) -> Policy:
     def wrap(send: Send) -> Send:
         async def guarded(call: Call) -> Reply:
             guard = by_origin[call.origin]
-            ticket = guard.admit()
+            ticket = guard.admit(call.record)
             try:
                 reply = await send(call)
             except BaseException as fault:

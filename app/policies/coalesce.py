@@ -19,18 +19,24 @@ _Landing = Reply | BaseException | None
 class _Shared:
     """A flight and who waits for it. `record` is that of the call that began it: the attempts are everyone's."""
 
-    __slots__ = ("callers", "flight", "has_landed", "record", "task")
+    __slots__ = ("callers", "flight", "has_landed", "is_listed", "landing", "record", "task")
 
     def __init__(self, call: Call) -> None:
         self.flight = Flight(call.deadline)
         self.record: Record = call.record
         self.callers: set[asyncio.Future[_Landing]] = set()
         self.task: asyncio.Task[None]
+        self.is_listed = True
         self.has_landed = False
+        self.landing: _Landing = None
 
 
 class Coalescer:
-    """The flights of all calls whose stacks are alike from here on down."""
+    """The flights of all calls whose stacks are alike from here on down.
+
+    A flight stays listed until the first of its callers has run: by then the answer is in the cache, if there is one, and
+    nobody who comes in between asks the upstream once more.
+    """
 
     def __init__(self, state: UpstreamState, send: Send, flights: dict[Hashable, _Shared]) -> None:
         self._state = state
@@ -49,6 +55,13 @@ class Coalescer:
             shared = self._take_off(key, call)
         else:
             self._join(shared, call)
+        landing = shared.landing if shared.has_landed else await self._landing(key, shared, call)
+        if call.record is not shared.record:
+            _copy(shared.record, call.record)
+        return _outcome(landing)
+
+    async def _landing(self, key: Hashable, shared: _Shared, call: Call) -> _Landing:
+        """Waits for the landing; None when the caller's own time is up. The last to leave ends the flight."""
         loop = asyncio.get_running_loop()
         caller: asyncio.Future[_Landing] = loop.create_future()
         shared.callers.add(caller)
@@ -57,14 +70,14 @@ class Coalescer:
         try:
             landing = await caller
             is_late = landing is None
+            return landing
         finally:
             timer.cancel()
             shared.callers.discard(caller)
-            if call.record is not shared.record:
-                _copy(shared.record, call.record)
-            if not shared.callers and not shared.has_landed:
+            if shared.has_landed:
+                self._unlist(key, shared)
+            elif not shared.callers:
                 self._end(key, shared, is_late)
-        return _outcome(landing)
 
     def _join(self, shared: _Shared, call: Call) -> None:
         call.record.cache = "coalesced"
@@ -80,29 +93,32 @@ class Coalescer:
         return shared
 
     async def _fly(self, key: Hashable, shared: _Shared, call: Call) -> None:
-        landing: _Landing = None
         try:
-            landing = await self._send(call)
+            shared.landing = await self._send(call)
         except CallFailure as failure:
-            landing = failure
+            shared.landing = failure
         except BaseException as fault:
-            landing = fault
+            shared.landing = fault
             raise
         finally:
-            if not shared.has_landed:
-                shared.has_landed = True
-                del self._flights[key]
+            shared.has_landed = True
+            if not shared.callers:
+                self._unlist(key, shared)
             for caller in shared.callers:
                 if not caller.done():
-                    caller.set_result(landing)
+                    caller.set_result(shared.landing)
 
     def _end(self, key: Hashable, shared: _Shared, is_late: bool) -> None:
         """The last caller has left: nobody may join any more, and the request is cancelled."""
-        shared.has_landed = True
-        del self._flights[key]
+        self._unlist(key, shared)
         shared.flight.is_cut = is_late
         shared.flight.until = -INFINITE  # whatever would go on, a retry or a hedge, does not
         shared.task.cancel()
+
+    def _unlist(self, key: Hashable, shared: _Shared) -> None:
+        if shared.is_listed:
+            shared.is_listed = False
+            del self._flights[key]
 
 
 def _time_is_up(caller: asyncio.Future[_Landing]) -> None:

@@ -56,11 +56,12 @@ class Race:
         self._second: asyncio.Task[None] | None = None
         self._reply: Reply | None = None
         self._is_first_running = True
+        self._delay = 0.0
 
     async def run(self, delay: float) -> Reply:
         """The first good answer, else the first attempt's failure."""
         assert self._task is not None  # noqa: S101 - a stack runs in a task
-        cancellations = self._task.cancelling()
+        cancellations, self._delay = self._task.cancelling(), delay
         timer = asyncio.get_running_loop().call_later(delay, self._start)
         try:
             reply = await self._send(self._call)
@@ -68,6 +69,7 @@ class Race:
             first = failure
         except asyncio.CancelledError:
             if self._reply is not None and self._task.uncancel() <= cancellations:
+                self._call.record.notes.append("the hedge won")
                 return self._reply
             self._stop()
             raise
@@ -86,8 +88,10 @@ class Race:
             return
         if not state.hedges.take(runtime.now(), self._budget):
             runtime.emit(BudgetSpent(state.name, "hedge"))
+            self._call.record.notes.append("not hedged: the hedge budget is spent")
             return
         runtime.emit(Hedged(state.name, self._call.name))
+        self._call.record.notes.append(f"hedged after {self._delay * 1000:.0f} ms")
         self._second = runtime.tasks.spawn(self._run_second(), name=f"hedge {state.name}")
 
     async def _run_second(self) -> None:
@@ -111,6 +115,7 @@ class Race:
             raise
         if self._reply is None:
             raise first
+        self._call.record.notes.append(f"the hedge won: the first attempt failed, {first.type}")
         return self._reply
 
     def _stop(self) -> None:

@@ -69,14 +69,11 @@ class Latency:
         for piece in self._recent(now):
             for bucket, count in piece.counts.items():
                 counts[bucket] = counts.get(bucket, 0) + count
-        left = q * sum(counts.values())
-        if sum(counts.values()) < FEW:
-            return None
-        for bucket in sorted(counts):
-            left -= counts[bucket]
-            if left <= 0:
-                return exp((bucket + 1) * STEP)
-        return None
+        return None if sum(counts.values()) < FEW else _at(counts, q)
+
+    def slices(self, now: float, *shares: float) -> list[tuple[int, int, list[float | None]]]:
+        """The last minute in pieces of ten seconds, oldest first: number of the piece, attempts, a quantile per share however few they are."""
+        return [(piece.number, piece.good + piece.bad, [_at(piece.counts, q) for q in shares]) for piece in self._recent(now)]
 
     def shortest(self, now: float) -> float:
         """The least seconds that an answer took; 0.0 where none is known."""
@@ -100,6 +97,16 @@ class Latency:
 
     def __repr__(self) -> str:
         return f"<Latency {sum(piece.good for piece in self._slices)} good, {sum(piece.bad for piece in self._slices)} bad>"
+
+
+def _at(counts: dict[int, int], q: float) -> float | None:
+    """The time, by the upper bound of its bucket, within which the share `q` ended; None of none."""
+    left = q * sum(counts.values())
+    for bucket in sorted(counts):
+        left -= counts[bucket]
+        if left <= 0:
+            return exp((bucket + 1) * STEP)
+    return None
 
 
 def _bucket(seconds: float) -> int:

@@ -35,6 +35,7 @@ class Pacer:
             raise self._refusal(self._bucket.delay(self._runtime.now()))
         if not delay:
             return
+        call.record.notes.append(f"waited {delay * 1000:.0f} ms for its turn: rate")
         try:
             await asyncio.sleep(delay)
         except BaseException:

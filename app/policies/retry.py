@@ -85,14 +85,18 @@ class Schedule:
             return True
         now = self._state.runtime.now()
         if now + state.upcoming_sleep >= call.until:
+            call.record.notes.append("not retried: the deadline comes first")
             return True
         if self._state.retries.take(now, self._spec.budget):
             return False
         self._state.runtime.emit(BudgetSpent(self._state.name, "retry"))
+        call.record.notes.append("not retried: the retry budget is spent")
         return True
 
     def _tell(self, call: Call, state: RetryCallState) -> None:
-        self._state.runtime.emit(Retried(self._state.name, call.name, state.upcoming_sleep, failure_of(state).type))
+        failure = failure_of(state)
+        call.record.notes.append(f"retried after {state.upcoming_sleep * 1000:.0f} ms: {failure.type}, {failure.detail}")
+        self._state.runtime.emit(Retried(self._state.name, call.name, state.upcoming_sleep, failure.type))
 
 
 def failure_of(state: RetryCallState) -> CallFailure:

@@ -73,6 +73,8 @@ class Slots:
         finally:
             if timer is not None:
                 timer.cancel()
+        waited = (self._runtime.now() - now) * 1000
+        call.record.notes.append(f"{'no slot' if refusal is not None else 'a slot'} after {waited:.0f} ms in the queue")
         if refusal is not None:
             raise refusal
 
