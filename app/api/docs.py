@@ -24,7 +24,6 @@ from app.api.shapes import param_schema
 from app.catalog.schema import ApiKey, Catalog, Param
 from app.engine.plan import Plan
 
-
 FONTS = ("newsreader", "hanken-grotesk", "jetbrains-mono")
 """The console's, under a path that everyone may ask for."""
 _KEPT = {"cache-control": "public, max-age=86400"}
@@ -165,8 +164,10 @@ def _field(name: str, param: Param) -> str:
 def _policy(css: str, js: str) -> str:
     """A Content-Security-Policy that lets this page's own style and script run, and nothing else."""
     style, script = (f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (css, js))
-    return f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; font-src 'self'; "
+    return (
+        f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; font-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _json(value: Any) -> str:
