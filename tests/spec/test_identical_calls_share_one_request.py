@@ -59,6 +59,22 @@ async def test_it_is_for_get_and_head_and_for_functions_where_said(method: str, 
     assert len(rig.wire) == (1 if is_shared else 2)
 
 
+async def test_who_comes_in_the_very_moment_of_the_answer_asks_nothing_anew() -> None:
+    """Between the landing and its way into the cache there is no gap: every turn of the loop somebody asks."""
+    rig = Rig([(0.1, "once")], cache={"ttl": "10s"})
+    tasks = [asyncio.create_task(rig.outcome())]
+    await asyncio.sleep(0.0999)
+    for _ in range(5):
+        asyncio.get_running_loop().call_at(rig.wire.times[0] + 0.1, lambda: tasks.append(asyncio.create_task(rig.outcome())))
+    await asyncio.sleep(0.0001)
+    for _ in range(10):
+        tasks.append(asyncio.create_task(rig.outcome()))
+        await asyncio.sleep(0)
+    assert set(await asyncio.gather(*tasks)) == {"once"}
+    assert len(rig.wire) == 1
+    rig.assert_nothing_is_left()
+
+
 async def test_callers_keep_their_own_deadlines() -> None:
     """The first runs out of time; the request goes on for the one who came later."""
     rig = Rig([(2.4, "late")], timeout="20s")
