@@ -1,0 +1,123 @@
+"""The promises of the commands: what goes to stdout, what to stderr, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CATALOG = """
+name: Ponds
+upstreams:
+  ponds: {python: "ponds:pond"}
+endpoints:
+  pond:
+    get: /ponds/{name}
+    params: {name: {in: path, pattern: "[a-z]+"}, deep: {in: query, type: boolean}}
+    calls:
+      it: {upstream: ponds, args: {name: "{name}"}, required: true}
+      other: {upstream: ponds, args: {name: "{it.next}"}}
+    response: {depth: "{it.depth}", next: "{other.depth}"}
+  raw:
+    get: /raw
+    proxy: {upstream: web, path: /}
+"""
+FUNCTION = """
+async def pond(name):
+    return {"depth": {"big": 3.5, "small": 1}[name], "next": "small" if name == "big" else "none"}
+"""
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("commands")
+    (place / "merganser.yaml").write_text(CATALOG.replace("endpoints:", '  web: {url: "http://127.0.0.1:9"}\nendpoints:', 1))
+    (place / "faulty.yaml").write_text(CATALOG.replace("required", "requierd"))
+    (place / "ponds.py").write_text(FUNCTION)
+    return place
+
+
+def merganser(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+
+
+def test_call_answers_on_stdout_and_draws_on_stderr(folder: Path) -> None:
+    """JSON that a pipe can read; a line per call; 0 for a partial answer too."""
+    told = merganser(folder, "call", "pond", "name=big")
+    assert told.returncode == 0
+    assert json.loads(told.stdout)["data"] == {"depth": 3.5, "next": 1}
+    assert [line.split()[0] for line in told.stderr.splitlines()[:2]] == ["it", "other"]
+    assert told.stderr.rstrip().endswith("complete")
+    partial = merganser(folder, "call", "pond", "name=small", "-q")
+    assert (partial.returncode, json.loads(partial.stdout)["complete"]) == (0, False)
+
+
+def test_a_call_that_failed_is_exit_1_with_the_problem(folder: Path) -> None:
+    """As a server would have answered."""
+    told = merganser(folder, "call", "merganser.yaml", "pond", "name=sea")
+    assert told.returncode == 1
+    assert json.loads(told.stdout)["status"] == 502
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["call", "pond", "name=BIG", "deep=perhaps"], ["name must match", "deep must be"]),
+        (["call", "pnod", "name=big"], ["did you mean 'pond'?"]),
+        (["call", "raw"], ["is a proxy"]),
+        (["call", "nowhere.yaml", "pond"], ["nowhere.yaml"]),
+    ],
+)
+def test_what_cannot_be_asked_is_exit_2_and_named(folder: Path, words: list[str], said: list[str]) -> None:
+    """Every fault, nothing on stdout."""
+    told = merganser(folder, *words)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert all(word in told.stderr for word in said), told.stderr
+
+
+@pytest.mark.parametrize("words", [["call", "faulty.yaml", "pond"], ["plan", "faulty.yaml", "pond"], ["serve", "faulty.yaml", "--port", "0"]])
+def test_a_faulty_catalog_stops_every_command(folder: Path, words: list[str]) -> None:
+    """Its faults on stderr, exit 1."""
+    told = merganser(folder, *words)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "faulty.yaml:10:" in told.stderr
+    assert "did you mean 'required'?" in told.stderr
+
+
+def test_check_has_the_faults_on_stdout(folder: Path) -> None:
+    """It is what it was asked for."""
+    assert "did you mean 'required'?" in merganser(folder, "check", "faulty.yaml").stdout
+
+
+def test_plan_says_who_waits_for_whom(folder: Path) -> None:
+    """In words, or as a diagram."""
+    words = merganser(folder, "plan", "pond").stdout
+    assert words.index("at once:") < words.index("  it:") < words.index("then:") < words.index("needs it")
+    assert merganser(folder, "plan", "merganser.yaml", "pond", "--mermaid").stdout.startswith("flowchart")
+
+
+def test_infer_prints_what_can_be_pasted(folder: Path) -> None:
+    """Under the calls of the endpoint."""
+    told = merganser(folder, "infer", "pond", "name=big", "--format", "json")
+    calls = json.loads(told.stdout)["endpoints"]["pond"]["calls"]
+    assert calls["it"]["schema"]["properties"]["depth"] == {"type": "number"}
+    assert told.returncode == 0
+
+
+def test_a_setting_that_cannot_be_used_is_named_without_its_value(folder: Path) -> None:
+    """It may be a secret."""
+    told = merganser(folder, "serve", MERGANSER_PORT="secret-by-mistake")
+    assert told.returncode == 2
+    assert "MERGANSER_PORT" in told.stderr
+    assert "secret-by-mistake" not in told.stderr + told.stdout
