@@ -9,6 +9,8 @@ from app.core.events import AttemptEnded, BreakerChanged
 
 DOWN_AFTER = 5
 """Failures in a row, of those that blame the upstream, without a success between: what AWS and Envoy take for outliers."""
+CANCELLED = "cancelled"
+"""The failure of an attempt whose client left, or whose rival won: it says nothing of the upstream."""
 BLAME = frozenset({"timeout", "connect", "tls", "protocol"})
 
 Tell = Callable[[str, Literal["down", "up"], str | None, float], None]
@@ -34,6 +36,8 @@ class Health:
 
     def attempt_ended(self, event: AttemptEnded) -> None:
         """Counts failures in a row; a success, or an answer that is the client's fault, ends the row."""
+        if event.failure == CANCELLED:
+            return
         one = self._upstreams.get(event.upstream)
         if one is None:
             one = self._upstreams[event.upstream] = _Upstream()

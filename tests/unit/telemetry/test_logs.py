@@ -79,6 +79,14 @@ def test_failures_that_are_the_clients_fault_do_not_count(output: Output) -> Non
     assert output.lines() == []
 
 
+def test_an_attempt_that_was_cancelled_says_nothing(output: Output) -> None:
+    """Its client left, or its rival won: neither a failure nor a sign of life."""
+    cancelled = AttemptEnded("sky", "sun", 0.01, "cancelled", None)
+    for event in (BAD, BAD, cancelled, BAD, BAD, cancelled, BAD, cancelled):
+        output.telemetry.emit(event)
+    assert [line["event"] for line in output.lines()] == ["upstream down"]
+
+
 def test_an_open_breaker_is_down_until_all_are_closed(output: Output) -> None:
     """Of several urls, too; a success on one does not end it."""
     for origin, state in (("a", "open"), ("b", "open"), ("a", "half_open"), ("a", "closed")):
