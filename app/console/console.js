@@ -3,7 +3,8 @@
 import { Answer } from "./answer.js";
 import { count, duration, h, listed } from "./dom.js";
 import { Form } from "./form.js";
-import { Merganser, run } from "./merganser.js";
+import { Merganser } from "./merganser.js";
+import { run } from "./run.js";
 import { Upstreams } from "./upstreams.js";
 import { Waterfall } from "./waterfall.js";
 
