@@ -30,7 +30,7 @@ serve: setup ## serve CATALOG=file
 check: setup ## check every catalog in config/
 	@for catalog in config/*.yaml; do echo "merganser check $$catalog"; $(BIN)/merganser check $$catalog || exit 1; done
 
-test: setup ## every test of this repository
+test: lint types ## style, types, import rules and every test of this repository
 	$(BIN)/python -m pytest -q -n $(JOBS)
 
 spec: setup ## the promises alone: tests/spec

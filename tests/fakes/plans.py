@@ -89,7 +89,9 @@ class Bench:
         loop = asyncio.get_running_loop()
         self.runtime = Runtime(Tasks(lambda name, fault: self.faults.append(fault)), loop.time, self.events.append)
         spec = Upstream.model_validate({"url": "http://up.test", **(upstream or {})})
-        calls = {name: {"upstream": "u", "coalesce": False, **({"path": c} if isinstance(c, str) else c)} for name, c in endpoint.get("calls", {}).items()}
+        calls = {
+            name: {"upstream": "u", "coalesce": False, **({"path": c} if isinstance(c, str) else c)} for name, c in endpoint.get("calls", {}).items()
+        }
         self.catalog = Catalog.model_validate({"upstreams": {}, "endpoints": {"x": {"get": "/x", **endpoint, "calls": calls}}})
         state = open_state("u", spec, self.runtime, Store(1 << 20))
         ship = Ship(spec, self.script.send, state, None)
