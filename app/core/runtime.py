@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.core.alarms import Alarms
 from app.core.events import Emit, ignore
 from app.core.tasks import Tasks
 
@@ -42,3 +43,4 @@ class Runtime:
     wall: Callable[[], float] = time.time
     random: random.Random = field(default_factory=random.Random)
     shared: Shared | None = None
+    alarms: Alarms = field(default_factory=Alarms)

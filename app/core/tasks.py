@@ -25,7 +25,7 @@ class Tasks:
         if self._closing:
             work.close()
             raise RuntimeError("shutting down: no new task is taken")
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -42,6 +42,7 @@ class Coalescer:
         self._state = state
         self._send = send
         self._flights = flights
+        self._alarms = state.runtime.alarms
         self._joined = CacheAsked(state.name, "coalesced")
         self._task_name = f"flight {state.name}"
 
@@ -55,24 +56,23 @@ class Coalescer:
             shared = self._take_off(key, call)
         else:
             self._join(shared, call)
-        landing = shared.landing if shared.has_landed else await self._landing(key, shared, call)
+        landing = shared.landing if shared.has_landed else await self._landing(key, shared, call.deadline)
         if call.record is not shared.record:
             _copy(shared.record, call.record)
         return _outcome(landing)
 
-    async def _landing(self, key: Hashable, shared: _Shared, call: Call) -> _Landing:
+    async def _landing(self, key: Hashable, shared: _Shared, deadline: float) -> _Landing:
         """Waits for the landing; None when the caller's own time is up. The last to leave ends the flight."""
-        loop = asyncio.get_running_loop()
-        caller: asyncio.Future[_Landing] = loop.create_future()
+        caller: asyncio.Future[_Landing] = asyncio.get_running_loop().create_future()
         shared.callers.add(caller)
-        timer = loop.call_at(call.deadline, _time_is_up, caller)
+        self._alarms.watch(deadline, caller)
         is_late = False
         try:
             landing = await caller
             is_late = landing is None
             return landing
         finally:
-            timer.cancel()
+            self._alarms.leave(deadline, caller)
             shared.callers.discard(caller)
             if shared.has_landed:
                 self._unlist(key, shared)
@@ -119,11 +119,6 @@ class Coalescer:
         if shared.is_listed:
             shared.is_listed = False
             del self._flights[key]
-
-
-def _time_is_up(caller: asyncio.Future[_Landing]) -> None:
-    if not caller.done():
-        caller.set_result(None)
 
 
 def _copy(shared: Record, own: Record) -> None:
