@@ -142,10 +142,10 @@ def merged_calls(endpoint: Endpoint) -> list[str] | None:
 
 
 def _uses(endpoint: Endpoint, reads: Iterable[Reads]) -> Uses:
-    headers: set[str] = set()
-    for forward in [endpoint.forward, *(call.forward for call in endpoint.calls.values())]:
-        headers |= {name.lower() for name in forward.headers}
+    """What the endpoint uses of its client; the endpoint's own `forward` counts where `request` is read (a call's is its effective one)."""
     fields: dict[str, set[str]] = {"claims": set(), "request": set()}
     for root, *field in (path for r in reads for path in r.paths if path[0] in fields):
         fields[root].add(field[0] if field else "*")
+    forwards = [call.forward for call in endpoint.calls.values()] + ([endpoint.forward] if fields["request"] else [])
+    headers = {name.lower() for forward in forwards for name in forward.headers}
     return Uses(frozenset(headers), frozenset(fields["claims"]), frozenset(fields["request"]))
