@@ -71,7 +71,7 @@ export class Waterfall {
   path() {
     if (this.known) return this.known;
     const times = this._times();
-    const latest = (names) => names.filter((name) => times[name]?.end !== undefined).sort((a, b) => times[b].end - times[a].end)[0];
+    const latest = (names) => names.filter((name) => times[name]?.end !== undefined).sort((a, b) => times[b].end - times[a].end || times[b].start - times[a].start)[0];
     const path = [];
     for (let name = latest(this.calls.map((call) => call.name)); name; name = latest(before(this._call(name)))) path.unshift(name);
     return path;

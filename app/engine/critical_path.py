@@ -17,7 +17,7 @@ def critical_path(plan: Plan, outcomes: Mapping[str, Outcome]) -> list[str]:
     path: list[str] = []
     candidates = list(outcomes)
     while candidates:
-        latest = max(candidates, key=lambda name: outcomes[name].ended)
+        latest = max(candidates, key=lambda name: (outcomes[name].ended, outcomes[name].started))
         path.append(latest)
         candidates = before[latest]
     return path[::-1]

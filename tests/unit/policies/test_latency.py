@@ -61,3 +61,17 @@ def test_a_clock_that_stands_still_breaks_nothing() -> None:
     found = latency.quantile(1000.0, 0.5)
     assert found is not None
     assert found < 0.0001
+
+
+def test_the_last_minute_in_pieces_of_ten_seconds() -> None:
+    """Oldest first, with attempts and quantiles however few they are; what is older than a minute is gone."""
+    latency = Latency()
+    latency.good(940.0, 9.0)
+    latency.good(995.0, 0.1)
+    latency.good(1003.0, 0.2)
+    latency.good(1004.0, 0.4)
+    latency.bad(1004.0)
+    pieces = latency.slices(1005.0, 0.5, 0.95)
+    assert [(at, attempts) for at, attempts, _ in pieces] == [(99, 1), (100, 3)]
+    quantiles = [value for _, _, values in pieces for value in values if value is not None]
+    assert all(abs(found / exact - 1) < 0.06 for found, exact in zip(quantiles, [0.1, 0.1, 0.2, 0.4], strict=True))
