@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,6 +20,7 @@ from app.api.middleware import Surface
 from app.api.ws import Sockets
 from app.catalog.load import Loaded
 from app.core.events import Emit
+from app.core.executor import Executor
 from app.core.runtime import Runtime, Shared
 from app.core.tasks import Tasks
 from app.engine.compile import Ship, compile_plans
@@ -35,7 +37,7 @@ from app.telemetry.telemetry import Telemetry
 from app.upstream.client import open_client
 from app.upstream.credentials import credentials
 from app.upstream.push import Pushes
-from app.upstream.registry import Upstreams
+from app.upstream.registry import Upstreams, most_threads
 
 
 @dataclass(slots=True)
@@ -100,8 +102,12 @@ def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBase
 async def open_service(
     settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBaseTransport | None = None, tracing: Tracing | None = None
 ) -> AsyncIterator[Service]:
-    """The whole service without its web surface: what `merganser call` runs on, and the lifespan of `create_app`."""
+    """The whole service without its web surface: what `merganser call` runs on, and the lifespan of `create_app`.
+
+    From here on the loop's threads (`asyncio.to_thread`) are ours: enough for every upstream, and none holds up the end.
+    """
     catalog, folder = loaded.catalog, loaded.folder
+    asyncio.get_running_loop().set_default_executor(Executor(most_threads(catalog)))
     async with AsyncExitStack() as stack:
         telemetry = _telemetry(settings)
         await stack.enter_async_context(telemetry.running())

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -42,29 +42,32 @@ ON_LOOP = {"json": 1 << 20, "text": 1 << 20, "csv": 16 << 10, "xml": 8 << 10, "r
 130, and feedparser 1 ms for the least of feeds. JSON (4 us) and text are C code that holds the interpreter's lock wherever it
 runs: a thread helps only where several such steps add up."""
 
-_THREADS = 2
+THREADS = 2
 """Decoders of one upstream at work at once beside the loop: they are bound by the processor, more would not be faster."""
 
 
 class Decoder:
-    """Decodes one upstream's answers, the small ones on the loop, the large ones on threads of its own."""
+    """Decodes one upstream's answers, the small ones on the loop, the large ones on threads."""
 
     def __init__(self, name: str) -> None:
-        self._threads = Threads(_THREADS, f"decode-{name}")
+        self._threads = Threads(THREADS, f"decode {name}")
 
     async def decode(self, body: bytes, content_type: str | None, how: str, expires: float = math.inf) -> Data:
         """The data of a body that is not empty, at the latest at `expires`; raises DecodeFailed, TooLarge or TimedOut."""
         kind, charset = reading(content_type, how)
         if len(body) <= ON_LOOP[kind]:
             return decode(body, kind, charset)
+        job = self._threads.submit(partial(decode, body, kind, charset))
         try:
-            async with asyncio.timeout_at(None if expires == math.inf else expires):
-                return await self._threads.submit(lambda: decode(body, kind, charset)).future
-        except TimeoutError as exc:
-            raise TimedOut from exc
+            await asyncio.wait((job.future,), timeout=None if expires == math.inf else expires - asyncio.get_running_loop().time())
+            if job.future.done():
+                return job.future.result()
+            raise TimedOut
+        finally:
+            job.withdraw()
 
     def close(self) -> None:
-        """Ends its threads."""
+        """Lets go of what is being decoded."""
         self._threads.close()
 
 

@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -27,10 +28,15 @@ from app.upstream.processes import Processes
 from app.upstream.threads import Threads
 
 THREADS = 32
-"""Threads of an upstream that says no `concurrency`: they mostly wait, and each costs some 100 KB."""
+"""Slots of an upstream that says no `concurrency`: its threads mostly wait, and each costs some 100 KB."""
 
 MOST_PROCESSES = 64
 """However large the `concurrency`: each process costs 20 MB and more, and a processor."""
+
+
+def threads_of(spec: Upstream) -> int:
+    """How many threads of the loop an upstream may hold at once, if its function runs on threads."""
+    return spec.concurrency.max if spec.concurrency else THREADS
 
 
 class Work(Protocol):
@@ -69,10 +75,10 @@ class PythonUpstream:
         self._runtime = runtime
         self._threads: Threads | None = None
         self._processes: Processes | None = None
-        most = spec.concurrency.max if spec.concurrency else None
         if spec.run == "process":
             self.kind: Literal["async", "thread", "process"] = "process"
-            self._processes = Processes(min(most or os.cpu_count() or 1, MOST_PROCESSES), spec.python, folder)
+            most = spec.concurrency.max if spec.concurrency else os.cpu_count() or 1
+            self._processes = Processes(min(most, MOST_PROCESSES), spec.python, folder)
             self._start: Callable[[dict[str, Any], int], Work] = self._processes.submit
             return
         function = load(spec.python, folder)
@@ -80,7 +86,7 @@ class PythonUpstream:
         if self.kind == "async":
             self._start = self._on_loop(function)
         else:
-            self._threads = Threads(most or THREADS, f"python-{name}")
+            self._threads = Threads(threads_of(spec), f"python {name}")
             self._start = self._on_thread(function, self._threads)
 
     def _on_loop(self, function: Function) -> Callable[[dict[str, Any], int], Work]:
@@ -88,7 +94,7 @@ class PythonUpstream:
         return lambda args, limit: _Task(tasks.spawn(perform_async(function, args, limit), name=f"python {self.name}"))
 
     def _on_thread(self, function: Function, threads: Threads) -> Callable[[dict[str, Any], int], Work]:
-        return lambda args, limit: threads.submit(lambda: perform(function, args, limit))
+        return lambda args, limit: threads.submit(partial(perform, function, args, limit))
 
     async def send(self, call: Call) -> Reply:
         """Calls the function with `args` as keyword arguments; answers or fails at the latest when the call expires."""
@@ -100,7 +106,7 @@ class PythonUpstream:
         failure: str | None = "cancelled"
         try:
             work = self._start(call.args or {}, call.reading.max_body)
-        except (OSError, RuntimeError) as exc:  # no thread or process to be had, or we are closing
+        except (OSError, RuntimeError) as exc:  # no process to be had, or we are closing
             raise InternalFailure from exc
         has_begun = True
         try:
@@ -136,13 +142,15 @@ class PythonUpstream:
         except BrokenProcessPool as exc:
             self._runtime.emit(FunctionFailed(self.name, call.name, "its process died"))
             raise InternalFailure from exc
+        except RuntimeError as exc:  # no thread to be had
+            raise InternalFailure from exc
         if isinstance(result, Returned):
             return Data.of_raw(result.body)
         self._runtime.emit(FunctionFailed(self.name, call.name, f"{result.why}: {result.reason}"))
         raise _FAILURES[result.why]()
 
     async def aclose(self) -> None:
-        """Ends its idle threads and all of its processes."""
+        """Lets go of its threads and ends its processes."""
         if self._threads is not None:
             self._threads.close()
         if self._processes is not None:

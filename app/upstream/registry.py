@@ -9,8 +9,19 @@ import httpx
 from app.catalog.schema import Catalog
 from app.core.call import Send
 from app.core.runtime import Runtime
+from app.upstream import decode
 from app.upstream.http import HttpUpstream
-from app.upstream.python import PythonUpstream
+from app.upstream.python import PythonUpstream, threads_of
+
+OTHER_THREADS = 16
+"""For what else goes through `asyncio.to_thread`: compressing long answers, the metrics page, names for Redis."""
+
+
+def most_threads(catalog: Catalog) -> int:
+    """How many threads the loop needs for every upstream to have all that it may hold: no hung function is in another's way."""
+    decoders = (len(catalog.upstreams) + 1) * decode.THREADS
+    functions = sum(threads_of(spec) for spec in catalog.upstreams.values() if spec.python and spec.run in (None, "thread"))
+    return functions + decoders + OTHER_THREADS
 
 
 class Upstreams:

@@ -19,6 +19,7 @@ from app.core.call import Call, Reading, Record
 from app.core.context import Context
 from app.core.errors import DecodeFailed, InternalFailure, TimedOut, TooLarge
 from app.core.events import Event, FunctionFailed
+from app.core.executor import Executor
 from app.core.runtime import Runtime
 from app.core.tasks import Tasks
 from app.upstream.python import PythonUpstream
@@ -125,6 +126,7 @@ async def make(folder: Path, events: list[Event]) -> AsyncIterator[Make]:
     """Opens upstreams and closes them again."""
     tasks = Tasks(lambda name, fault: pytest.fail(f"{name}: {fault!r}"))
     opened: list[PythonUpstream] = []
+    asyncio.get_running_loop().set_default_executor(Executor(64))
 
     def open_upstream(function: str, **spec: Any) -> PythonUpstream:
         runtime = Runtime(tasks, asyncio.get_running_loop().time, events.append)
@@ -298,7 +300,7 @@ async def test_as_many_threads_work_at_once_as_there_are_slots(make: Make) -> No
 
 
 async def test_hung_threads_hold_up_no_other_upstream(make: Make) -> None:
-    """Each upstream has threads of its own, and none is the loop's: host names are still resolved."""
+    """Each upstream has so many of the loop's threads and no more: there are always others left."""
     hung, other = make("hold", concurrency={"max": 1}), make("pid")
     async with held("hung"):
         task = asyncio.create_task(hung.send(call({"name": "hung"})))
