@@ -178,6 +178,8 @@ class Guard(HttpToolsProtocol):
             raise self._stop(read)
         self.url = read.target
         self.scope["method"] = self.parser.get_method().decode("ascii")
+        if self.scope["method"] == "CONNECT":
+            raise self._stop(refusals.NO_TUNNEL)
         if self.parser.should_upgrade():
             return
         if len(self.queue) >= PIPELINE:

@@ -110,7 +110,9 @@ class Problem(Exception):
         return body
 
     def response(self, request_id: str) -> tuple[RawHeaders, bytes]:
-        """Headers and body of the answer."""
+        """Headers and body of the answer; a 304, which a call may pass on, has none."""
+        if self.status == 304:
+            return [(b"cache-control", b"no-store")], b""
         body = orjson.dumps(self.document(request_id))
         headers: RawHeaders = [
             (b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body)),

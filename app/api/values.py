@@ -88,7 +88,7 @@ def from_text(text: str, rules: Rules) -> Any:
         case "boolean":
             value = _BOOLEANS.get(text)
         case "integer":
-            value = int(text) if _INTEGER.fullmatch(text) else None
+            value = _integer(text)
         case _:
             value = _number(text)
     if value is None:
@@ -110,10 +110,15 @@ def from_json(value: Any, rules: Rules) -> Any:
     raise rules.wrong_type()
 
 
+def _integer(text: str) -> int | None:
+    """None too for what no float64 holds: no reader of our JSON could take it."""
+    return int(text) if _INTEGER.fullmatch(text) and math.isfinite(float(text)) else None
+
+
 def _number(text: str) -> int | float | None:
     """An integer where it is written as one: it then goes on as it came."""
-    if _INTEGER.fullmatch(text):
-        return int(text)
+    if (whole := _integer(text)) is not None:
+        return whole
     if _NUMBER.fullmatch(text) and math.isfinite(value := float(text)):
         return value
     return None

@@ -64,6 +64,8 @@ async def test_what_means_one_thing_is_served(site: Guarded, case: str) -> None:
 
 
 BAD = {
+    "tunnel": (405, get(method="CONNECT")),
+    "tunnel-with-body": (405, get("/a", "content-length: 2", method="CONNECT") + b"ab"),
     "no-host": (400, get(host=None)),
     "two-hosts": (400, get("/a", "Host: y")),
     "two-equal-hosts": (400, get("/a", "Host: x")),

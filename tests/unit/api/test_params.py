@@ -70,6 +70,7 @@ def test_the_last_of_a_repeated_scalar_counts() -> None:
         ("i=0", ["i"], "minimum"), ("i=11", ["i"], "maximum"), ("i=x", ["i"], "type"), ("i=1.5", ["i"], "type"), ("i=", ["i"], "type"),
         ("i=%D9%A3", ["i"], "type"), ("i=+1", ["i"], "type"), ("i=1_0", ["i"], "type"), ("i=" + "9" * 5000, ["i"], "type"),
         ("n=-2", ["n"], "minimum"), ("n=100", ["n"], "exclusiveMaximum"), ("n=ten", ["n"], "type"), ("n=nan", ["n"], "type"),
+        ("n=" + "9" * 309, ["n"], "type"), ("i=" + "9" * 309, ["i"], "type"),
         ("n=inf", ["n"], "type"), ("n=1e999", ["n"], "type"), ("b=maybe", ["b"], "type"), ("b=True", ["b"], "type"), ("s=UPPER", ["s"], "pattern"),
         ("s=ok%0A", ["s"], "pattern"), ("s=abcdefghi", ["s"], "maxLength"), ("e=green", ["e"], "enum"), ("l=1&l=x", ["l", 1], "type"),
         ("l=10", ["l", 0], "maximum"), ("l=1&l=2&l=3&l=4", ["l"], "maxItems"), ("d=2026-02-30", ["d"], "format"),

@@ -61,3 +61,9 @@ def test_a_problem_is_rfc_9457() -> None:
     assert document.keys() == {"type", "title", "status", "detail", "instance", "errors"}
     assert (document["status"], document["instance"]) == (422, "id-1")
     assert Problem(599).document("x")["title"] == "Error"
+
+
+def test_a_304_that_a_call_passes_on_has_no_content() -> None:
+    """HTTP allows none there: a document would break the connection."""
+    headers, body = Problem(304).response("x")
+    assert (body, [name for name, _ in headers]) == (b"", [b"cache-control"])
