@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
@@ -17,8 +18,10 @@ from app.api import asyncapi, console, docs, ops, problems, routes, ws
 from app.api.auth import Gate
 from app.api.cors import Cors
 from app.api.middleware import Surface
+from app.api.questions import Questions
 from app.api.ws import Sockets
-from app.catalog.load import Loaded
+from app.blocking import Blocking, in_background
+from app.catalog.load import Loaded, load
 from app.core.events import Emit
 from app.core.executor import Executor
 from app.core.runtime import Runtime, Shared
@@ -138,8 +141,25 @@ async def open_service(
         hub = Hub(runtime, listen=pushes.listen)
         stack.callback(hub.close)
         sockets = Sockets(catalog, plans, hub, gate, runtime, settings.trusted_proxies)
+        runtime.desk.open(Questions(plans, runtime).ask)
+        stack.push_async_callback(runtime.desk.aclose)
         telemetry.metrics.sampled_by(lambda metrics: _sample(metrics, states, sockets, tasks))
         yield Service(settings, loaded, plans, runtime, client, upstreams, states, admits, telemetry, gate, hub, sockets)
+
+
+@contextmanager
+def open_blocking(
+    catalog: str | Path | Loaded, *, settings: Settings | None = None, transport: httpx.AsyncBaseTransport | None = None
+) -> Iterator[Blocking]:
+    """A catalog's endpoints for a script: `with open_blocking("merganser.yaml") as service: service.ask("trip", iata="MAD")`.
+
+    The same engine, on an event loop in a background thread. `settings`: those of the environment, but logging errors alone.
+    Raises CatalogFaults or CatalogUnreadable.
+    """
+    loaded = catalog if isinstance(catalog, Loaded) else load(Path(catalog), environ())
+    given = settings or Settings().model_copy(update={"log_level": "error"})
+    with in_background(lambda: open_service(given, loaded, transport=transport), debug=given.debug) as (loop, service):
+        yield Blocking(loop, service.runtime.desk)
 
 
 def _open_store(settings: Settings, service: str, now: Callable[[], float], emit: Emit) -> Shared | None:

@@ -49,7 +49,10 @@ class Bodies:
             return await self._foreign(headers, announced, receive)
         if announced is not None and announced.isdigit() and int(announced) > self._max:
             raise Problem(413)
-        raw = await read_all(receive, self._max)
+        return self.taken(await read_all(receive, self._max))
+
+    def taken(self, raw: bytes) -> tuple[Data | None, list[Fault]]:
+        """What has been read, parsed and held to the schema; Problem 400."""
         return self._parsed(raw) if raw else self._none()
 
     async def _foreign(self, headers: dict[bytes, bytes], announced: bytes | None, receive: Receive) -> tuple[Data | None, list[Fault]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.core.alarms import Alarms
+from app.core.asking import Desk
 from app.core.events import Emit, ignore
 from app.core.tasks import Tasks
 
@@ -44,3 +45,4 @@ class Runtime:
     random: random.Random = field(default_factory=random.Random)
     shared: Shared | None = None
     alarms: Alarms = field(default_factory=Alarms)
+    desk: Desk = field(default_factory=Desk)

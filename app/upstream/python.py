@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from app.catalog.schema import Upstream
+from app.core.asking import Line, line
 from app.core.call import Call
 from app.core.data import Data
 from app.core.errors import CallFailure, DecodeFailed, InternalFailure, TimedOut, TooLarge, unsent
@@ -79,7 +80,8 @@ class PythonUpstream:
             self.kind: Literal["async", "thread", "process"] = "process"
             most = spec.concurrency.max if spec.concurrency else os.cpu_count() or 1
             self._processes = Processes(min(most, MOST_PROCESSES), spec.python, folder)
-            self._start: Callable[[dict[str, Any], int], Work] = self._processes.submit
+            processes = self._processes
+            self._start: Callable[[Call, dict[str, Any], int], Work] = lambda _, args, limit: processes.submit(args, limit)
             return
         function = load(spec.python, folder)
         self.kind = spec.run or ("async" if inspect.iscoroutinefunction(function) else "thread")
@@ -89,12 +91,21 @@ class PythonUpstream:
             self._threads = Threads(threads_of(spec), f"python {name}")
             self._start = self._on_thread(function, self._threads)
 
-    def _on_loop(self, function: Function) -> Callable[[dict[str, Any], int], Work]:
+    def _on_loop(self, function: Function) -> Callable[[Call, dict[str, Any], int], Work]:
         tasks = self._runtime.tasks
-        return lambda args, limit: _Task(tasks.spawn(perform_async(function, args, limit), name=f"python {self.name}"))
+        return lambda _, args, limit: _Task(tasks.spawn(perform_async(function, args, limit), name=f"python {self.name}"))
 
-    def _on_thread(self, function: Function, threads: Threads) -> Callable[[dict[str, Any], int], Work]:
-        return lambda args, limit: threads.submit(partial(perform, function, args, limit))
+    def _on_thread(self, function: Function, threads: Threads) -> Callable[[Call, dict[str, Any], int], Work]:
+        loop, desk = asyncio.get_running_loop(), self._runtime.desk
+
+        def start(call: Call, args: dict[str, Any], limit: int) -> Work:
+            token = line.set(Line(loop, desk, call.context.id, min(call.expires, call.until)))
+            try:
+                return threads.submit(partial(perform, function, args, limit))
+            finally:
+                line.reset(token)
+
+        return start
 
     async def send(self, call: Call) -> Reply:
         """Calls the function with `args` as keyword arguments; answers or fails at the latest when the call expires."""
@@ -105,7 +116,7 @@ class PythonUpstream:
         record.lingers = None
         failure: str | None = "cancelled"
         try:
-            work = self._start(call.args or {}, call.reading.max_body)
+            work = self._start(call, call.args or {}, call.reading.max_body)
         except (OSError, RuntimeError) as exc:  # no process to be had, or we are closing
             raise InternalFailure from exc
         has_begun = True
