@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from app.policies.stack import build
 from app.policies.state import open_state
 from app.policies.store import Store
 from app.upstream.python import PythonUpstream
+from tests.fakes.process import serving
 
 MILL = """
 import threading
@@ -64,3 +66,20 @@ async def test_a_released_callers_slot_is_free_when_the_function_has_returned(tm
     assert (await send(call(5))).data.value == 1
     await upstream.aclose()
     await tasks.aclose()
+
+
+@pytest.mark.slow
+async def test_a_hung_function_holds_up_no_end(tmp_path: Path) -> None:
+    """Neither `call` nor a server waits for it: its thread ends with the process."""
+    (tmp_path / "hung_functions.py").write_text("import threading\n\ndef hang():\n    threading.Event().wait()\n")
+    catalog = tmp_path / "merganser.yaml"
+    catalog.write_text("upstreams: {h: {python: 'hung_functions:hang'}}\nendpoints: {h: {get: /h, deadline: 200ms, calls: {h: {upstream: h}}}}\n")
+    asked = await asyncio.create_subprocess_exec(sys.executable, "-m", "app", "call", str(catalog), "h", stdout=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(30):
+        assert b'"type":"timeout"' in (await asked.communicate())[0]
+    async with serving(catalog) as server:
+        assert await server.status("/h") == 504
+        server.signal()
+        began = time.monotonic()
+        assert await server.ended() == 0
+        assert time.monotonic() - began < 4
