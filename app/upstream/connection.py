@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+import time
 from typing import Any, cast
 
 import httptools
@@ -62,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._interim = self._fed = 0
         self._has_head = self._has_length = self._is_complete = self._is_dirty = self._keep = False
         self._is_awaited = True
-        self._started = self._loop.time()
+        self._started = time.monotonic()
         self.is_sent = is_whole
         exchange.timing = self._timing or Timing()
         self._timing = None
@@ -144,7 +145,7 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked for these bytes
             return
         if not self._fed:
-            self._exchange.timing.first_byte = self._loop.time() - self._started
+            self._exchange.timing.first_byte = time.monotonic() - self._started
         self._fed += len(data)
         try:
             self._parser.feed_data(data)

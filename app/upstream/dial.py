@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 
 from app.core.errors import CallFailure, ConnectFailed, TimedOut, TlsFailed
 from app.upstream.answer import Timing
@@ -29,8 +30,8 @@ class Dialer:
 
     async def dial(self, expires: float) -> tuple[Connection, Timing]:
         """An open connection, nothing written. ConnectFailed, TlsFailed, or TimedOut where `expires` comes before the connect timeout."""
-        began = self._loop.time()
-        gives_up = min(expires, began + self._timeout)
+        began = time.monotonic()  # uvloop's own clock counts whole milliseconds
+        gives_up = min(expires, self._loop.time() + self._timeout)
         late: CallFailure = TimedOut(sent=False) if expires <= gives_up else ConnectFailed("no connection in time", sent=False)
         try:
             async with asyncio.timeout_at(gives_up):
@@ -39,7 +40,7 @@ class Dialer:
             raise late from None
         except OSError as exc:
             raise ConnectFailed(sent=False) from exc
-        connected = self._loop.time()
+        connected = time.monotonic()
         try:
             async with asyncio.timeout_at(gives_up):
                 connection = await self._wrap(sock)
@@ -47,7 +48,7 @@ class Dialer:
             raise (late if isinstance(late, TimedOut) or self._tls is None else TlsFailed("no secure connection in time", sent=False)) from None
         except OSError as exc:  # ssl.SSLError among them
             raise (ConnectFailed(sent=False) if self._tls is None else TlsFailed(sent=False)) from exc
-        return connection, Timing(connected - began, self._loop.time() - connected if self._tls else 0.0)
+        return connection, Timing(connected - began, time.monotonic() - connected if self._tls else 0.0)
 
     async def _tcp(self, gives_up: float) -> socket.socket:
         """A connected socket: addresses in turn, each with its share of the time; the last one's error if none answers."""
