@@ -62,10 +62,11 @@ class Desk:
         return Client(headers, address, ())
 
     async def client(self, headers: Headers, address: str, token: str | None) -> Client:
-        """The client with its credentials. Raises Problem 401 where one is bad, 503 where none can be judged now."""
+        """The client with its credentials. Raises Problem 401 where the token or one of the upgrade's is bad, 503 where none can be judged."""
         as_headers = self._gate.token_headers(token) if token is not None else []
+        await self._gate.verify(as_headers)
+        await self._gate.verify(headers)
         credentials = [*as_headers, *headers]
-        await self._gate.verify(credentials)
         if token is None:
             return Client(headers, address, credentials)
         name = await self._counts_as(as_headers)
