@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 
 import pytest
 import trustme
@@ -11,6 +12,7 @@ import trustme
 from app.upstream.origin import Origin
 from app.upstream.pool import Bounds
 from app.upstream.transport import Transport
+from tests.fakes.calls import asking, call_of
 from tests.fakes.cancelling import cancelled_at
 from tests.fakes.upstream import Asked, FakeUpstream, Line, answer, by_path
 
@@ -86,6 +88,36 @@ async def test_cancelled_anywhere_a_call_leaves_nothing(kind: str, twice: bool) 
         await transport.aclose()
         await upstream.until_open(0)
         assert pool.count == 0
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+async def test_cancelled_anywhere_a_stream_leaves_nothing(twice: bool) -> None:
+    """While it is opened, while its body goes up, while it is read: connection and sender are gone."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * 10
+            await asyncio.sleep(0)
+
+    async with FakeUpstream(by_path(PATHS)) as upstream, asking(upstream.url) as u:
+
+        async def proxy() -> None:
+            stream = await u.upstream.open_stream(call_of("/", method="PUT"), body())
+            try:
+                assert b"".join([chunk async for chunk in stream]) == b"soon"
+            finally:
+                await stream.aclose()
+
+        tasks = len(asyncio.all_tasks()) + 2
+        for step in range(1, 20):
+            reached = [await cancelled_at(proxy(), step, after=after, twice=twice) for after in range(6)]
+            await proxy()
+            assert u.connections <= 1
+            if not any(reached):
+                break
+        assert step > 3
+        await settle(u.transport, tasks)
+        assert not u.transport._pools[0]._busy
 
 
 async def test_a_storm_of_deadlines_and_cancellations_leaves_a_pool_that_serves() -> None:
