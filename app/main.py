@@ -26,7 +26,7 @@ from app.core.events import Emit
 from app.core.executor import Executor
 from app.core.runtime import Runtime, Shared
 from app.core.tasks import Tasks
-from app.engine.compile import Ship, compile_plans
+from app.engine.compile import Wired, compile_plans
 from app.engine.plan import Plan
 from app.live.hub import Hub
 from app.policies.proxy import Admit, build_proxy
@@ -131,12 +131,12 @@ async def open_service(
         stack.callback(pushes.close)
         store = Store(settings.cache_size)
         states = {name: open_state(name, spec, runtime, store) for name, spec in catalog.upstreams.items()}
-        ships = {
-            name: Ship(spec, upstreams.terminal(name), states[name], credentials(spec, client, runtime), partial(pushes.terminal, name))
+        wired = {
+            name: Wired(spec, upstreams.terminal(name), states[name], credentials(spec, client, runtime), partial(pushes.terminal, name))
             for name, spec in catalog.upstreams.items()
         }
-        admits = {name: build_proxy(s.spec, s.state, s.credentials) for name, s in ships.items() if s.spec.python is None}
-        plans = compile_plans(catalog, ships, runtime)
+        admits = {name: build_proxy(s.spec, s.state, s.credentials) for name, s in wired.items() if s.spec.python is None}
+        plans = compile_plans(catalog, wired, runtime)
         gate = Gate(catalog, folder, client, runtime)
         hub = Hub(runtime, listen=pushes.listen)
         stack.callback(hub.close)

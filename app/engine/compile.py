@@ -36,8 +36,8 @@ class Reads(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ship:
-    """What a plan needs of one upstream: its declaration, its innermost service, its policies' state, its credentials.
+class Wired:
+    """An upstream as a plan needs it: its declaration, its innermost service, its policies' state, its credentials.
 
     `push` makes the innermost service of a call with `stream`.
     """
@@ -49,14 +49,14 @@ class Ship:
     push: Callable[[CallSpec], Send] | None = None
 
 
-def compile_plans(catalog: Catalog, ships: Mapping[str, Ship], runtime: Runtime) -> dict[str, Plan]:
+def compile_plans(catalog: Catalog, wired: Mapping[str, Wired], runtime: Runtime) -> dict[str, Plan]:
     """Every endpoint's plan by name. The catalog has been checked: nothing is left that could be at fault here."""
-    return {name: compile_plan(name, endpoint, ships, runtime) for name, endpoint in catalog.endpoints.items()}
+    return {name: compile_plan(name, endpoint, wired, runtime) for name, endpoint in catalog.endpoints.items()}
 
 
-def compile_plan(name: str, endpoint: Endpoint, ships: Mapping[str, Ship], runtime: Runtime) -> Plan:
+def compile_plan(name: str, endpoint: Endpoint, wired: Mapping[str, Wired], runtime: Runtime) -> Plan:
     """One endpoint's plan."""
-    compiled = [_step(call, spec, endpoint, ships[spec.upstream]) for call, spec in endpoint.calls.items()]
+    compiled = [_step(call, spec, endpoint, wired[spec.upstream]) for call, spec in endpoint.calls.items()]
     parts, whole, response_reads = _response(name, endpoint, runtime)
     allow = parse_expression(endpoint.allow) if endpoint.allow else None
     reads = [r for _, own in compiled for r in own] + response_reads
@@ -67,17 +67,17 @@ def compile_plan(name: str, endpoint: Endpoint, ships: Mapping[str, Ship], runti
     )  # fmt: skip
 
 
-def _step(name: str, spec: CallSpec, endpoint: Endpoint, ship: Ship) -> tuple[Step, list[Reads]]:
+def _step(name: str, spec: CallSpec, endpoint: Endpoint, wired: Wired) -> tuple[Step, list[Reads]]:
     method = method_of(spec, endpoint.method)
-    is_python = ship.spec.python is not None
-    prepare, bound = prepare_python(name, spec) if is_python else prepare_http(name, spec, ship.spec, method)
+    is_python = wired.spec.python is not None
+    prepare, bound = prepare_python(name, spec) if is_python else prepare_http(name, spec, wired.spec, method)
     when = parse_expression(spec.when) if spec.when else None
     each = parse_expression(spec.each) if spec.each else None
     fallback = parse_tree(spec.fallback) if spec.has_fallback else None
     asked: list[Reads] = [*bound, *(e for e in (when, each) if e is not None)]
     needs = _calls_named(asked, endpoint.calls)
-    terminal = ship.push(spec) if spec.stream is not None and ship.push is not None else ship.terminal
-    stack = build(spec, "CALL" if is_python else method, ship.state, terminal, ship.credentials, is_read=endpoint.method == "GET")
+    terminal = wired.push(spec) if spec.stream is not None and wired.push is not None else wired.terminal
+    stack = build(spec, "CALL" if is_python else method, wired.state, terminal, wired.credentials, is_read=endpoint.method == "GET")
     own_forward = spec.forward if spec.forward != endpoint.forward and any("request" in r.names for r in asked) else None
     step = Step(
         name, spec, "CALL" if is_python else method, needs,

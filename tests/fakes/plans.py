@@ -18,7 +18,7 @@ from app.core.events import Event
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.core.tasks import Tasks
-from app.engine.compile import Ship, compile_plan
+from app.engine.compile import Wired, compile_plan
 from app.engine.plan import Inputs, Plan
 from app.engine.run import OnSettled, run
 from app.policies.stack import open_state
@@ -94,8 +94,8 @@ class Bench:
         }
         self.catalog = Catalog.model_validate({"upstreams": {}, "endpoints": {"x": {"get": "/x", **endpoint, "calls": calls}}})
         state = open_state("u", spec, self.runtime, Store(1 << 20))
-        ship = Ship(spec, self.script.send, state, None)
-        self.plan: Plan = compile_plan("x", self.catalog.endpoints["x"], {"u": ship}, self.runtime)
+        wired = Wired(spec, self.script.send, state, None)
+        self.plan: Plan = compile_plan("x", self.catalog.endpoints["x"], {"u": wired}, self.runtime)
 
     async def run(
         self, params: dict[str, Any] | None = None, *, context: Context | None = None, body: Any = None, on_settled: OnSettled | None = None
