@@ -23,6 +23,7 @@ from app.core.identity import Identity
 from app.core.runtime import Runtime
 from app.core.scope import Scope
 from app.engine.plan import Plan
+from app.expressions.values import is_true
 from app.upstream.fetch import fetch
 
 Headers = Sequence[tuple[str, str]]
@@ -90,7 +91,7 @@ class Gate:
         if plan.allow is None:
             return
         try:
-            allowed = plan.allow.search(scope)
+            allowed = is_true(plan.allow.search(scope))
         except ExpressionFailed:
             allowed = False
         if not allowed:
