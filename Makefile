@@ -7,7 +7,7 @@ JOBS ?= 2
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test spec conformance lint format types bench bench-live soak docs lock image clean
+.PHONY: help setup demo serve check test spec conformance lint format types bench bench-live soak docs screenshots lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +64,9 @@ soak: setup ## minutes of load with faults: memory, tasks and connections must s
 docs: setup ## write the generated pages anew
 	$(BIN)/merganser schema > config/merganser.schema.json
 	$(BIN)/python -m app.catalog.reference > docs/catalog.md
+
+screenshots: setup ## the console and the docs as pictures, into docs/images; needs chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 lock: setup ## resolve the dependencies anew, with hashes
 	$(COMPILE) --upgrade --extra demo --extra otel --extra build -o requirements.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from app.engine.explain import waves
@@ -32,11 +33,18 @@ def svg(plan: Plan) -> str:
 
 def in_words(plan: Plan) -> str:
     """Who starts at once, and who waits for whom."""
-    told = []
+    alike: dict[tuple[str, ...], list[str]] = {}
     for step in plan.steps:
-        waits = [*step.needs, *(f"the end of {name}" for name in step.after)]
-        told.append(f"{step.name} waits for {' and '.join(waits)}" if waits else f"{step.name} starts at once")
+        alike.setdefault((*step.needs, *(f"the end of {name}" for name in step.after)), []).append(step.name)
+    told = []
+    for waits, names in alike.items():
+        s = "s" if len(names) == 1 else ""
+        told.append(f"{_listed(names)} {f'wait{s} for {_listed(waits)}' if waits else f'start{s} at once'}")
     return "; ".join(told) + "."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _box(place: tuple[int, int], name: str, upstream: str, is_required: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from html import escape
@@ -85,7 +86,7 @@ def _link(plan: Plan) -> str:
 
 
 def _section(catalog: Catalog, plan: Plan) -> str:
-    more = f'<p class="soft">{escape(plan.spec.description)}</p>' if plan.spec.description else ""
+    more = f'<p class="soft">{_prose(plan.spec.description)}</p>' if plan.spec.description else ""
     return (
         f'<section id="{escape(plan.name)}" aria-labelledby="{escape(plan.name)}-title">'
         f'<h2 id="{escape(plan.name)}-title">{escape(plan.spec.summary or plan.name)}</h2>'
@@ -93,6 +94,11 @@ def _section(catalog: Catalog, plan: Plan) -> str:
         f'<a href="console#{escape(plan.name)}">Open in the console</a></p>'
         f'{more}{_facts(plan)}<div class="beside">{_diagram(plan)}{_table(plan)}</div>{_form(catalog, plan)}</section>'
     )
+
+
+def _prose(text: str) -> str:
+    """A text of the catalog, in which `this` is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _facts(plan: Plan) -> str:

@@ -1,7 +1,7 @@
 // The console: chooses an endpoint, runs it or follows it live, and shows what becomes of its calls.
 
 import { Answer } from "./answer.js";
-import { count, duration, h, listed } from "./dom.js";
+import { count, duration, h, listed, prose } from "./dom.js";
 import { Form } from "./form.js";
 import { Merganser } from "./merganser.js";
 import { run } from "./run.js";
@@ -97,7 +97,7 @@ const links = () => [...$("endpoints").querySelectorAll("li:not([hidden]) a")];
 
 /** Shows the endpoint that the address names, filled in as it says. */
 function follow() {
-  const [name, query] = decodeURIComponent(location.hash.slice(1)).split("?");
+  const [name, query] = location.hash.slice(1).split("?");
   const next = catalog.endpoints.find((one) => one.name === name) ?? catalog.endpoints[0];
   if (next && next !== endpoint) choose(next);
   form?.fill(new URLSearchParams(query));
@@ -112,7 +112,7 @@ function choose(next) {
   $("title").textContent = next.summary || next.name;
   $("verb").textContent = next.method;
   $("route").replaceChildren(...next.route.split(/(\{[^}]+\})/).map((piece) => (piece.startsWith("{") ? h("em", {}, piece) : piece)));
-  $("description").textContent = next.description ?? "";
+  $("description").replaceChildren(...prose(next.description ?? "").filter(Boolean));
   form = new Form($("fields"), next);
   const can = next.method === "GET" && !next.proxy;
   Object.assign($("live"), { disabled: !can || !next.live_s, title: can && next.live_s ? `asks again every ${next.live_s} s` : "this endpoint is not live" });

@@ -29,6 +29,9 @@ export function duration(ms) {
   return `${ms < 10 ? Number(ms.toFixed(1)) : Math.round(ms)} ms`;
 }
 
+/** A text in which `this` is code. */
+export const prose = (text) => text.split(/(`[^`]+`)/).map((piece) => (piece.startsWith("`") && piece.length > 2 ? h("code", {}, piece.slice(1, -1)) : piece));
+
 /** `1 call`, `3 calls`. */
 export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 

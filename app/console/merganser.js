@@ -120,7 +120,9 @@ export class Merganser {
     clearTimeout(this.watchdog);
     for (const subscription of this.subscriptions) subscription._end();
     this.subscriptions.clear();
-    this.socket.close(1000);
+    const { socket } = this;
+    if (socket.readyState === 0) socket.onopen = () => socket.close(1000); // closed before it is open, a browser calls it an error
+    else socket.close(1000);
   }
 
   _open() {

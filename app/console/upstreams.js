@@ -40,27 +40,28 @@ export class Upstreams {
 
   _card(one) {
     const [state, line, latency, facts] = [h("span.state"), h("div.line"), h("div.latency"), h("p.facts")];
-    const kind = one.kind === "function" ? `a function${one.run ? `, ${one.run}` : ""}` : one.urls > 1 ? `${one.urls} urls` : "HTTP";
-    const item = h("li.upstream", {}, h("div.title", {}, h("h3", {}, one.name), h("small", {}, kind), state), h("div.times", {}, line, latency), facts);
+    const kind = h("small");
+    const item = h("li.upstream", {}, h("div.title", {}, h("h3", {}, one.name), kind, state), h("div.times", {}, line, latency), facts);
     this.root.querySelector("ul").append(item);
-    this.cards.set(one.name, { item, state, line, latency, facts });
+    this.cards.set(one.name, { item, kind, state, line, latency, facts });
   }
 
   _fill(one, now) {
-    const { item, state, line, latency, facts } = this.cards.get(one.name);
+    const { item, kind, state, line, latency, facts } = this.cards.get(one.name);
     const pieces = [...this.kept.get(one.name).values()].filter((piece) => piece.p50 !== null).sort((a, b) => a.at - b.at);
     const attempts = one.slices.reduce((sum, piece) => sum + piece.attempts, 0);
     const word = one.state === "up" && !attempts ? "idle" : one.state;
     item.dataset.state = word;
+    kind.textContent = [sort(one), attempts ? `${attempts}/min` : ""].filter(Boolean).join(", ");
     if (state.textContent !== word) state.textContent = word;
     line.replaceChildren(sparkline(pieces, now));
     const newest = pieces.at(-1);
     const [p50, p95] = [one.latency_ms.p50 ?? newest?.p50, one.latency_ms.p95 ?? newest?.p95];
-    latency.replaceChildren(...(p50 === undefined ? [h("span.quiet", {}, "no calls yet")] : [figure("p50", p50), figure("p95", p95)]));
-    facts.replaceChildren(...this._facts(one, attempts).map((text) => h("span", {}, text)));
+    latency.replaceChildren(...(p50 === undefined ? [h("span.quiet", {}, "none of late")] : [figure("p50", p50), figure("p95", p95)]));
+    facts.replaceChildren(...this._facts(one).map((text) => h("span", {}, text)));
   }
 
-  _facts(one, attempts) {
+  _facts(one) {
     const { hit, miss, stale, coalesced } = one.cache;
     const asked = hit + miss + stale;
     const facts = [`${one.in_flight}${one.limit === null ? "" : ` of ${one.limit}`} in flight`];
@@ -70,10 +71,11 @@ export class Upstreams {
     const breakers = Object.values(one.breakers);
     const open = breakers.filter((state) => state !== "closed").length;
     if (breakers.length) facts.push(open ? `breaker ${breakers.length > 1 ? `${open} of ${breakers.length} ` : ""}${breakers.includes("open") ? "open" : "half open"}` : "breaker closed");
-    facts.push(`${attempts}/min`);
     return facts;
   }
 }
+
+const sort = (one) => (one.kind === "function" ? `function${["thread", "process"].includes(one.run) ? ` in a ${one.run}` : ""}` : one.urls > 1 ? `${one.urls} urls` : "HTTP");
 
 const figure = (name, ms) => h("span", {}, h("small", {}, name), duration(ms));
 

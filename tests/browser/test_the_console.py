@@ -268,3 +268,12 @@ async def test_the_theme_can_be_chosen(site: Site) -> None:
 
 async def _paper(page: Page) -> str:
     return str(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+async def test_live_that_is_stopped_at_once_complains_of_nothing(site: Site) -> None:
+    """Also where the connection is not open yet."""
+    async with site.opens(f"{site.url}/console#person") as page:
+        await expect(page.locator("#shell")).to_be_visible()
+        await page.evaluate("for (let n = 0; n < 6; n++) document.getElementById('live').click()")
+        await expect(page.locator("#live")).to_have_attribute("aria-checked", "false")
+        await page.wait_for_timeout(300)
