@@ -16,7 +16,8 @@
     ├── ExpressionFailed           expression      no         no
     ├── LimitExceeded              limit           no         no
     ├── SchemaFailed               schema          no         no
-    └── InternalFailure            internal        no         no      a Python upstream raised
+    └── InternalFailure            internal        no         no      a fault of ours
+        └── FunctionRaised         internal        yes        no      a Python upstream raised
 
 Inside a stack a failure is raised; `engine/run.py` turns it into an `Outcome`, a value. Policies ask the flags, never
 the class. `detail` is shown to clients: it never holds an address, a secret, a path or an upstream's text.
@@ -197,10 +198,16 @@ class SchemaFailed(CallFailure):
 
 
 class InternalFailure(CallFailure):
-    """A Python upstream raised, or a fault of ours."""
+    """A fault of ours."""
 
     type = "internal"
     text = "an internal error"
+
+
+class FunctionRaised(InternalFailure):
+    """A Python upstream raised; told as `internal`. Worth a retry where the catalog says that functions may run twice."""
+
+    retryable = True
 
 
 def unsent() -> TimedOut:

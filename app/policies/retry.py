@@ -44,12 +44,12 @@ class Schedule:
         self._spec = spec
         self._state = state
         self._send = send
-        self._kinds = frozenset(kind for kind in spec.on if isinstance(kind, str))
+        self._kinds = frozenset(("internal", *(kind for kind in spec.on if isinstance(kind, str))))
         self._statuses = frozenset(status for status in spec.on if isinstance(status, int))
         self._jitter = wait_random_exponential(multiplier=spec.backoff, max=spec.max_backoff)
 
     def is_worth(self, failure: BaseException) -> bool:
-        """Whether another attempt may do better: the failure says so, and `on` names its kind or status."""
+        """Whether another attempt may do better: the failure says so, and `on` names its kind or status, or it is a function's exception."""
         if not isinstance(failure, CallFailure) or not failure.retryable:
             return False
         return failure.http_status in self._statuses if failure.type == "status" else failure.type in self._kinds

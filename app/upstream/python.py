@@ -20,7 +20,7 @@ from app.catalog.schema import Upstream
 from app.core.asking import Line, line
 from app.core.call import Call
 from app.core.data import Data
-from app.core.errors import CallFailure, DecodeFailed, InternalFailure, TimedOut, TooLarge, unsent
+from app.core.errors import CallFailure, DecodeFailed, FunctionRaised, InternalFailure, TimedOut, TooLarge, unsent
 from app.core.events import AttemptEnded, FunctionFailed
 from app.core.reply import Reply
 from app.core.runtime import Runtime
@@ -152,7 +152,7 @@ class PythonUpstream:
             result = future.result()
         except BrokenProcessPool as exc:
             self._runtime.emit(FunctionFailed(self.name, call.name, "its process died"))
-            raise InternalFailure from exc
+            raise FunctionRaised from exc
         except RuntimeError as exc:  # no thread to be had
             raise InternalFailure from exc
         if isinstance(result, Returned):
@@ -171,4 +171,4 @@ class PythonUpstream:
         return f"<PythonUpstream {self.name} {self.kind}>"
 
 
-_FAILURES: dict[str, type[CallFailure]] = {"raised": InternalFailure, "no_json": DecodeFailed, "too_large": TooLarge}
+_FAILURES: dict[str, type[CallFailure]] = {"raised": FunctionRaised, "no_json": DecodeFailed, "too_large": TooLarge}

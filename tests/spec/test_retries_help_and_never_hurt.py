@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from app.core.errors import ConnectFailed, DecodeFailed, GraphqlFailed, ProtocolFailed, StatusFailed, TlsFailed
+from app.core.errors import ConnectFailed, DecodeFailed, FunctionRaised, GraphqlFailed, InternalFailure, ProtocolFailed, StatusFailed, TlsFailed
 from app.core.events import BudgetSpent, Retried
 from tests.fakes.policies import Rig
 from tests.fakes.virtual_time import virtual
@@ -46,6 +46,17 @@ async def test_what_may_not_be_repeated_is_not(method: str) -> None:
     rig = Rig([(0, 503)], method=method, retry={**RETRY, "unsafe": True})
     await rig.outcome()
     assert len(rig.wire) == 3
+
+
+async def test_a_function_that_raised_is_called_again_where_it_may_be() -> None:
+    """`on` has no word for an exception; `unsafe: true` is the word. A fault of ours is final."""
+    rig = Rig([(0, FunctionRaised()), (0, "fine")], method="CALL", retry={**RETRY, "unsafe": True})
+    assert await rig.outcome() == "fine"
+    rig = Rig([(0, FunctionRaised())], method="CALL", retry=RETRY)
+    assert await rig.outcome() == "internal"
+    rig = Rig([(0, InternalFailure())], retry=RETRY)
+    assert await rig.outcome() == "internal"
+    assert len(rig.wire) == 1
 
 
 async def test_pauses_have_full_jitter_and_double_up_to_their_limit() -> None:
