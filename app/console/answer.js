@@ -41,14 +41,21 @@ function list(values, old) {
   if (!names) return h("ol.things", {}, rows.map((one, at) => h("li", {}, shown(one, old?.[at], old !== undefined && at >= old.length))), more(values));
   const isFigure = (name) => rows.every((one) => typeof one[name] === "number");
   const head = h("tr", {}, names.map((name) => h(`th${isFigure(name) ? ".number" : ""}`, { scope: "col" }, name)));
-  const body = rows.map((one, at) => h("tr", {}, names.map((name) => cell(one[name], old, old?.[at], name))));
+  const key = names.find((name) => isUnique(values, name) && isUnique(old ?? [], name));
+  const twin = (one, at) => (key === undefined ? old?.[at] : old?.find((before) => before?.[key] === one[key]));
+  const body = rows.map((one, at) => {
+    const before = twin(one, at);
+    return h("tr", {}, names.map((name) => cell(one[name], old !== undefined && (before ? !same(one[name], before[name]) : name === (key ?? names[0])))));
+  });
   return h("div.scroll", { tabIndex: 0, role: "group", "aria-label": "A table" }, h("table", {}, h("thead", {}, head), h("tbody", {}, body)), more(values));
 }
 
-function cell(value, list, old, name) {
-  const changed = list !== undefined && !same(value, old?.[name]);
+/** Whether a column tells the rows apart: then a row that has moved is still the same row. */
+const isUnique = (list, name) => list.every((one) => isScalar(one?.[name] ?? null)) && new Set(list.map((one) => one?.[name])).size === list.length;
+
+function cell(value, changed) {
   const text = value === undefined || value === null ? "" : Array.isArray(value) ? value.join(", ") : String(value);
-  return h(`td${typeof value === "number" ? ".number" : ""}`, {}, changed ? h("span.changed", {}, text) : text);
+  return h(`td${typeof value === "number" ? ".number" : ""}`, {}, changed && text ? h("span.changed", {}, text) : text);
 }
 
 const more = (values) => (values.length > MOST ? h("span.null", {}, `and ${values.length - MOST} more, see JSON`) : null);

@@ -20,6 +20,7 @@ export class Waterfall {
     this.depths = depths(this.calls);
     this.axis = [0, 1, 2, 3, 4].map(() => h("span"));
     this.rows = new Map(this.calls.map((call) => [call.name, row(call)]));
+    this.root = root;
     root.replaceChildren(h("div.axis", { "aria-hidden": "true" }, this.axis), h("ol.rows", {}, [...this.rows.values()].map((one) => one.item)));
     this.plan();
   }
@@ -32,6 +33,7 @@ export class Waterfall {
     const width = 100 / (Math.max(0, ...Object.values(this.depths)) + 1);
     for (const { name } of this.calls) this._draw(name, { state: "planned", left: this.depths[name] * width, width: width * 0.86, figure: "" });
     this.axis.forEach((tick) => (tick.textContent = ""));
+    this.root.style.setProperty("--grid", "25%");
   }
 
   /** A run has begun: bars grow from now on until they have settled. */
@@ -39,6 +41,7 @@ export class Waterfall {
     this._stop();
     this.sources = {};
     this.known = undefined;
+    this.scale = undefined;
     this.began = performance.now();
     for (const { notes } of this.rows.values()) notes.replaceChildren();
     const tick = () => {
@@ -52,13 +55,13 @@ export class Waterfall {
   take(sources) {
     for (const name of Object.keys(sources)) this._flash(name);
     Object.assign(this.sources, sources);
-    if (!this.frame) this._show();
+    if (!this.frame) this._ease();
   }
 
   /** Nothing more comes: what has not settled by now was cut off. */
   end() {
     this._stop();
-    if (Object.keys(this.sources).length) this._show();
+    if (Object.keys(this.sources).length) this._ease();
     else this.plan();
   }
 
@@ -86,6 +89,7 @@ export class Waterfall {
 
   _stop() {
     cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.easing);
     this.frame = undefined;
   }
 
@@ -108,14 +112,34 @@ export class Waterfall {
     return times;
   }
 
+  /** Draws until the axis has come to rest. */
+  _ease() {
+    cancelAnimationFrame(this.easing);
+    this._show();
+    if (this.scale !== this.target) this.easing = requestAnimationFrame(() => this._ease());
+  }
+
+  /** The axis glides to a new scale, and the bars with it: what is drawn is true at every moment. */
+  _glide(target) {
+    const isStill = this.scale === undefined || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.target = target;
+    this.scale = isStill || Math.abs(target - this.scale) < target / 200 ? target : this.scale + (target - this.scale) * 0.22;
+    this.root.style.setProperty("--grid", `${(25 * target) / this.scale}%`);
+    this.axis.forEach((tick, at) => {
+      tick.textContent = at === 0 ? "0" : duration((target * at) / 4);
+      tick.style.left = `${(25 * at * target) / this.scale}%`;
+      tick.hidden = at * target > 4.02 * this.scale;
+    });
+    return this.scale;
+  }
+
   _show() {
     const times = this._times();
     const now = performance.now() - this.began;
     const last = Math.max(0, ...Object.values(times).map((time) => time.end ?? 0));
     const isRunning = this.frame !== undefined;
-    const scale = roundUp(Math.max(last * 1.04, isRunning ? now * 1.1 : 0, 12));
+    const scale = this._glide(roundUp(Math.max(last * 1.04, isRunning ? now * 1.1 : 0, 12)));
     const path = isRunning ? [] : this.path();
-    this.axis.forEach((tick, at) => (tick.textContent = at === 0 ? "0" : duration((scale * at) / 4)));
     for (const { name } of this.calls) this._draw(name, this._state(name, times[name], now, scale, isRunning), path.includes(name));
   }
 

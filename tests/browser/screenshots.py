@@ -75,7 +75,7 @@ async def _console(opens: Opens, url: str) -> None:
     async with opens(f"{url}/console#trip?iata=VIE", viewport=WIDE) as page:
         await page.wait_for_timeout(500)
         await page.locator("#run").click()
-        await expect(page.locator(".row[data-state=running]")).to_have_count(4)
+        await expect(page.locator(".row[data-state=ok]")).not_to_have_count(0)
         await page.wait_for_timeout(60)
         await _take(page, "console-running")
         await expect(page.locator("#status")).to_contain_text("omplete")

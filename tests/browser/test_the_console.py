@@ -277,3 +277,12 @@ async def test_live_that_is_stopped_at_once_complains_of_nothing(site: Site) -> 
         await page.evaluate("for (let n = 0; n < 6; n++) document.getElementById('live').click()")
         await expect(page.locator("#live")).to_have_attribute("aria-checked", "false")
         await page.wait_for_timeout(300)
+
+
+async def test_a_row_that_moves_is_no_change(site: Site) -> None:
+    """Rows are told apart by what is unique in them: only the new one flashes when a list moves up."""
+    async with site.opens(f"{site.url}/console#person") as page:
+        await page.locator("#live").click()
+        await expect(page.locator("td", has_text="Tom")).to_be_visible()
+        site.values["/pets"] = [{"name": "Tom", "age": 5}, {"name": "Kit", "age": 1}]
+        await expect(page.locator(".changed")).to_have_text(["Kit"])
