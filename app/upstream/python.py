@@ -79,9 +79,8 @@ class PythonUpstream:
         if spec.run == "process":
             self.kind: Literal["async", "thread", "process"] = "process"
             most = spec.concurrency.max if spec.concurrency else os.cpu_count() or 1
-            self._processes = Processes(min(most, MOST_PROCESSES), spec.python, folder)
-            processes = self._processes
-            self._start: Callable[[Call, dict[str, Any], int], Work] = lambda _, args, limit: processes.submit(args, limit)
+            self._processes = processes = Processes(min(most, MOST_PROCESSES), spec.python, folder)
+            self._start: Callable[[Call], Work] = lambda call: processes.submit(call.args or {}, call.reading.max_body)
             return
         function = load(spec.python, folder)
         self.kind = spec.run or ("async" if inspect.iscoroutinefunction(function) else "thread")
@@ -91,17 +90,20 @@ class PythonUpstream:
             self._threads = Threads(threads_of(spec), f"python {name}")
             self._start = self._on_thread(function, self._threads)
 
-    def _on_loop(self, function: Function) -> Callable[[Call, dict[str, Any], int], Work]:
-        tasks = self._runtime.tasks
-        return lambda _, args, limit: _Task(tasks.spawn(perform_async(function, args, limit), name=f"python {self.name}"))
+    def _on_loop(self, function: Function) -> Callable[[Call], Work]:
+        def start(call: Call) -> Work:
+            work = perform_async(function, call.args or {}, call.reading.max_body)
+            return _Task(self._runtime.tasks.spawn(work, name=f"python {self.name}"))
 
-    def _on_thread(self, function: Function, threads: Threads) -> Callable[[Call, dict[str, Any], int], Work]:
+        return start
+
+    def _on_thread(self, function: Function, threads: Threads) -> Callable[[Call], Work]:
         loop, desk = asyncio.get_running_loop(), self._runtime.desk
 
-        def start(call: Call, args: dict[str, Any], limit: int) -> Work:
+        def start(call: Call) -> Work:
             token = line.set(Line(loop, desk, call.context.id, min(call.expires, call.until)))
             try:
-                return threads.submit(partial(perform, function, args, limit))
+                return threads.submit(partial(perform, function, call.args or {}, call.reading.max_body))
             finally:
                 line.reset(token)
 
@@ -116,7 +118,7 @@ class PythonUpstream:
         record.lingers = None
         failure: str | None = "cancelled"
         try:
-            work = self._start(call, call.args or {}, call.reading.max_body)
+            work = self._start(call)
         except (OSError, RuntimeError) as exc:  # no process to be had, or we are closing
             raise InternalFailure from exc
         has_begun = True

@@ -60,7 +60,12 @@ def test_what_is_cancelled_in_line_never_runs(gate: threading.Event) -> None:
     """What runs cannot be cancelled."""
     pool, ran = Executor(1), list[int]()
     begun = threading.Event()
-    running = pool.submit(lambda: (begun.set(), gate.wait(5)))
+
+    def hold() -> bool:
+        begun.set()
+        return gate.wait(5)
+
+    running = pool.submit(hold)
     waiting = pool.submit(ran.append, 1)
     assert begun.wait(5)
     assert waiting.cancel()
