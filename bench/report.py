@@ -20,8 +20,8 @@ INTRO = """# Performance
 
 Written by `make bench`, in one run. A service asks upstreams at once and answers with one JSON document; every program
 does the same work: ours with its default policies and retry, breaker, timeout and concurrency on, the others with none.
-The main figure is the processor time of the program's processes for each request: it does not depend on the load
-generator, and it is what a machine can do divided by.
+The main figure is the processor time of a program's processes for each request: it depends on neither the load generator
+nor the idle time of the machine, and a core serves as many requests a second as it goes into a second.
 
 Each program runs on one core, its upstream (nginx) and the load (wrk) on another; all are up at once and are loaded in turns of random order,
 over several rounds. A ratio is the median of the ratios of each round. Compare within a table: machines drift.
