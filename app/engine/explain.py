@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from app.engine.plan import Plan, Step
+from app.expressions.marks import veiled
 
 
 def describe(plan: Plan) -> str:
     """The plan as text, one block a call, in the order in which calls can start."""
     head = f"{plan.name}: {plan.method} {plan.route}, deadline {_ms(plan.spec.deadline)}, worst case {_ms(worst_case(plan))}"
     if plan.spec.proxy is not None:
-        return f"{head}\n\n  passes through to {plan.spec.proxy.upstream} {plan.spec.proxy.path}"
+        return f"{head}\n\n  passes through to {plan.spec.proxy.upstream} {veiled(plan.spec.proxy.path)}"
     blocks = [head]
     for number, wave in enumerate(waves(plan)):
         blocks.append("at once:" if number == 0 else "then:")
@@ -66,7 +67,8 @@ def _node_ids(calls: list[str]) -> dict[str, str]:
 
 
 def _block(step: Step) -> str:
-    target = f" {step.spec.path}" if step.spec.path else ""
+    path = step.spec.path or ("/graphql" if step.spec.graphql is not None else None)
+    target = f" {veiled(path)}" if path else ""
     lines = [f"  {step.name}: {step.method} {step.spec.upstream}{target}{'  required' if step.required else ''}"]
     if step.needs:
         lines.append(f"    needs {', '.join(step.needs)}")

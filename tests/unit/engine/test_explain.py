@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.engine.explain import describe, mermaid, waves, worst_case
+from app.expressions.marks import mark
 from tests.fakes.plans import Bench
 
 pytestmark = pytest.mark.virtual_time
@@ -49,3 +50,11 @@ async def test_the_diagram_has_an_edge_per_wait_and_no_word_that_mermaid_keeps()
     assert "  a ==> b" in text
     assert "  b -.-> c" in text
     assert "  a ==> end_" in text
+
+
+async def test_what_was_substituted_is_not_shown() -> None:
+    """`${VAR}` may be a secret, also in a path; the path of GraphQL is shown where nobody wrote one."""
+    calls: dict[str, Any] = {"a": {"path": f"/{mark('s3cret')}/x"}, "b": {"graphql": "{x}"}}
+    text = describe(Bench({"calls": calls}).plan)
+    assert "u /${...}/x" in text
+    assert "POST u /graphql" in text
