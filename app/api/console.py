@@ -32,8 +32,8 @@ from app.policies.latency import SLICE
 from app.policies.state import UpstreamState
 
 STATIC = (
-    "console.css", "console.js", "answer.js", "dom.js", "form.js", "merganser.js", "run.js", "theme.js", "upstreams.js", "waterfall.js", "duck.svg",
-    "fonts/newsreader.woff2", "fonts/hanken-grotesk.woff2", "fonts/jetbrains-mono.woff2",
+    "console.css", "console.js", "answer.js", "dom.js", "entry.js", "form.js", "merganser.js", "problem.js", "rail.js", "run.js", "theme.js",
+    "upstreams.js", "waterfall.js", "duck.svg", "fonts/newsreader.woff2", "fonts/hanken-grotesk.woff2", "fonts/jetbrains-mono.woff2",
 )  # fmt: skip
 """What the page loads, under /console/."""
 _POLICY = (

@@ -1,102 +1,39 @@
 // The console: chooses an endpoint, runs it or follows it live, and shows what becomes of its calls.
 
 import { Answer } from "./answer.js";
-import { count, duration, h, listed, prose } from "./dom.js";
+import { count, duration, h, prose } from "./dom.js";
+import { ask, colours, enter, here, operator } from "./entry.js";
 import { Form } from "./form.js";
 import { Merganser } from "./merganser.js";
+import { inWords } from "./problem.js";
+import { Rail } from "./rail.js";
 import { run } from "./run.js";
 import { Upstreams } from "./upstreams.js";
 import { Waterfall } from "./waterfall.js";
 
 const $ = (id) => document.getElementById(id);
-const here = new URL(".", document.baseURI); // the service's root, wherever it is mounted
-const TOKEN = "merganser.token";
-const THEMES = { "": "System", light: "Light", dark: "Dark" };
-const TITLES = {
-  400: "The request is malformed", 401: "This endpoint asks who you are", 403: "You may not ask this", 404: "There is no such thing",
-  422: "Some values do not fit", 429: "Too many requests", 500: "Something went wrong here", 502: "A system behind this has failed",
-  503: "A system behind this takes no more calls", 504: "A system behind this did not answer in time",
-};
-
 const EMPTY = $("empty").cloneNode(true);
 
-let catalog, endpoint, form, waterfall, answer, live, feed, controller, updates, asked;
+let catalog, rail, endpoint, form, waterfall, answer, live, feed, controller, updates, asked;
 
-// --- getting in
-
-function stored(key, value) {
-  try {
-    if (value !== undefined) sessionStorage.setItem(key, value);
-    return sessionStorage.getItem(key);
-  } catch {
-    return value ?? null; // storage is closed: the token lasts as long as the page
-  }
-}
-
-let token = stored(TOKEN);
-const credentials = () => (token ? { authorization: `Bearer ${token}` } : {});
-
-async function ask(path) {
-  const response = await fetch(new URL(path, here), { headers: credentials(), cache: "no-store" });
-  if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
-  return response.json();
-}
-
-async function enter() {
-  try {
-    catalog = await ask("console/catalog");
-  } catch (error) {
-    return gate(error);
-  }
-  $("gate").hidden = true;
+/** The page is open: what was asked for at the door is here. */
+function open(described) {
+  catalog = described;
   for (const id of ["shell", "foot"]) $(id).hidden = false;
-  $("metrics").hidden = token !== null; // a link cannot carry the token
+  $("metrics").hidden = operator() !== null; // a link cannot carry the token
   $("service").textContent = catalog.name;
   $("version").textContent = `Merganser ${catalog.merganser}`;
   document.title = `${catalog.name} · Merganser`;
-  list();
+  rail = new Rail($("endpoints"), $("filter"), $("none"), catalog.endpoints);
   follow();
   new Upstreams($("upstreams"), () => ask("console/upstreams"));
 }
 
-function gate(error) {
-  $("gate").hidden = false;
-  $("gate-fault").textContent = error.status === 401 ? (token ? "That token does not fit." : "") : `The service does not answer (${error.message}).`;
-  $("token").focus();
-}
-
-$("gate-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  token = $("token").value;
-  stored(TOKEN, token);
-  enter();
-});
-
 // --- choosing an endpoint
-
-function list() {
-  const groups = Map.groupBy ? Map.groupBy(catalog.endpoints, tag) : grouped(catalog.endpoints);
-  const items = [...groups].map(([name, endpoints]) => h("div.group", {}, name ? h("h2", {}, name) : null, h("ul", {}, endpoints.map(link))));
-  $("endpoints").replaceChildren(...items);
-}
-
-const tag = (one) => one.tags[0] ?? "";
-
-function grouped(endpoints) {
-  const groups = new Map();
-  for (const one of endpoints) groups.set(tag(one), [...(groups.get(tag(one)) ?? []), one]);
-  return groups;
-}
-
-function link(one) {
-  const mark = one.live_s ? h("i", { title: "can be followed live" }, "live") : null;
-  return h("li", {}, h("a", { href: `#${one.name}` }, h("b", {}, one.name, mark), h("small", {}, one.summary || `${one.method} ${one.route}`)));
-}
-
-const links = () => [...$("endpoints").querySelectorAll("li:not([hidden]) a")];
 
 /** Shows the endpoint that the address names, filled in as it says. */
 function follow() {
+  if (!catalog) return;
   const [name, query] = location.hash.slice(1).split("?");
   const next = catalog.endpoints.find((one) => one.name === name) ?? catalog.endpoints[0];
   if (next && next !== endpoint) choose(next);
@@ -106,8 +43,7 @@ function follow() {
 function choose(next) {
   stop();
   endpoint = next;
-  for (const one of $("endpoints").querySelectorAll("a")) one.toggleAttribute("aria-current", one.hash === `#${next.name}`);
-  $("endpoints").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  rail.mark(next.name);
   $("about").replaceChildren(...facts(next).map((text) => h("span", {}, text)));
   $("title").textContent = next.summary || next.name;
   $("verb").textContent = next.method;
@@ -242,7 +178,7 @@ async function explain() {
   begin();
   const url = new URL(request.target, here);
   url.searchParams.set("explain", "1");
-  const headers = { ...request.headers, accept: "application/json", ...(token ? { "merganser-admin": token } : {}) };
+  const headers = { ...request.headers, accept: "application/json", ...(operator() ? { "merganser-admin": operator() } : {}) };
   try {
     const response = await fetch(url, { method: request.method, headers, body: request.body, cache: "no-store" });
     const document = await response.json();
@@ -258,21 +194,12 @@ function tell({ data, complete, explain }) {
   const { calls, critical_path: names, ms } = explain;
   waterfall.take(calls);
   waterfall.end();
-  waterfall.explain(Object.fromEntries(Object.entries(calls).map(([name, call]) => [name, lines(name, call, names)])), names);
+  waterfall.explain(calls, names);
   $("calls-said").textContent = names.length ? `it waited for ${names.join(", then ")}` : "";
   if (data === undefined) return;
   if (endpoint.parts) for (const [name, value] of Object.entries(data)) put(name, value);
   else whole(data);
   say(`${complete ? "Complete" : "Incomplete"} · ${duration(ms)} of ${duration(explain.deadline_ms)}`, complete ? "good" : "partial");
-}
-
-function lines(name, call, path) {
-  const policies = Object.keys(call.stack).filter((policy) => !["observe", "deadline", "transport"].includes(policy));
-  const told = [...(call.error ? [`${call.error.type}: ${call.error.detail}`] : []), ...call.notes];
-  if (path.includes(name)) told.push("on the critical path");
-  else if (call.slack_ms) told.push(`could have ended ${duration(call.slack_ms)} later`);
-  if (policies.length) told.push(`policies: ${policies.join(", ")}`);
-  return told;
 }
 
 // --- following live
@@ -326,21 +253,12 @@ function say(text, mood) {
   $("status").dataset.mood = mood;
 }
 
-/** A problem document, in words; its calls go where calls are shown. */
+/** A problem: its words above, its calls where calls are shown, its faults at their fields. */
 function trouble(response, problem) {
   if (problem.sources) waterfall.take(problem.sources);
   waterfall.end();
   const status = problem.status ?? response?.status;
-  const others = problem.errors ? form.faults(problem.errors) : [];
-  const wait = response?.headers.get("retry-after");
-  const failed = Object.entries(problem.sources ?? {}).filter(([, source]) => source.status === "failed").map(([name]) => name);
-  const detail = problem.errors && !others.length ? "The fields that are marked say why." : problem.detail;
-  const body = [h("h2", {}, TITLES[status] ?? problem.title ?? "It did not work"), h("p", {}, detail ?? "")];
-  if (failed.length) body.push(h("p", {}, `Failed: ${listed(failed)}.`));
-  if (others.length) body.push(h("ul", {}, others.map((text) => h("li", {}, text))));
-  if (wait) body.push(h("p", {}, `Come back in ${wait} s.`));
-  if (problem.instance) body.push(h("p.id", {}, status ? `${status} ${problem.title ?? ""} · request ` : "request ", h("code", {}, problem.instance)));
-  $("trouble").replaceChildren(...body);
+  $("trouble").replaceChildren(...inWords(response, problem, problem.errors ? form.faults(problem.errors) : []));
   $("trouble").hidden = false;
   $("empty").textContent = "There is no answer to show.";
   say(status ? `Not answered · ${status}` : "Not answered", "bad");
@@ -359,17 +277,6 @@ async function copy() {
   setTimeout(() => ($("copy").textContent = "Copy"), 1500);
 }
 
-function theme(next) {
-  document.documentElement.dataset.theme = next;
-  $("theme-word").textContent = THEMES[next];
-  $("theme").setAttribute("aria-label", `Colours: ${THEMES[next]}. Change`);
-  try {
-    localStorage.setItem("merganser.theme", next);
-  } catch {
-    // the choice lasts as long as the page
-  }
-}
-
 // --- hands
 
 $("form").addEventListener("submit", (event) => (event.preventDefault(), start()));
@@ -377,28 +284,6 @@ $("live").addEventListener("click", toggle);
 $("explain").addEventListener("click", explain);
 $("as-json").addEventListener("click", () => view($("json").hidden));
 $("copy").addEventListener("click", copy);
-$("theme").addEventListener("click", () => {
-  const order = Object.keys(THEMES);
-  theme(order[(order.indexOf(document.documentElement.dataset.theme ?? "") + 1) % order.length]);
-});
-$("filter").addEventListener("input", () => {
-  const wanted = $("filter").value.trim().toLowerCase();
-  for (const item of $("endpoints").querySelectorAll("li")) item.hidden = !item.textContent.toLowerCase().includes(wanted);
-  for (const group of $("endpoints").querySelectorAll(".group")) group.hidden = !group.querySelector("li:not([hidden])");
-  $("none").hidden = links().length > 0;
-});
-$("filter").addEventListener("keydown", (event) => {
-  if (event.key === "Enter") links()[0]?.click();
-  if (event.key === "ArrowDown") (event.preventDefault(), links()[0]?.focus());
-  if (event.key === "Escape") (($("filter").value = ""), $("filter").dispatchEvent(new Event("input")));
-});
-$("endpoints").addEventListener("keydown", (event) => {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  const all = links();
-  (all[all.indexOf(document.activeElement) + step] ?? $("filter")).focus();
-});
 addEventListener("keydown", (event) => {
   const isTyping = event.target.matches?.("input, textarea, select");
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) start();
@@ -407,5 +292,5 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", follow);
 
-theme(document.documentElement.dataset.theme ?? "");
-enter();
+colours($("theme"), $("theme-word"));
+enter(open);

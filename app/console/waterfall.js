@@ -81,10 +81,10 @@ export class Waterfall {
   }
 
   /** What an explanation says: lines under the calls, and the path as the server knows it. */
-  explain(notes, path) {
+  explain(calls, path) {
     this.known = path;
     this._show();
-    for (const [name, lines] of Object.entries(notes)) this.rows.get(name)?.notes.replaceChildren(...lines.map((line) => h("li", {}, line)));
+    for (const [name, call] of Object.entries(calls)) this.rows.get(name)?.notes.replaceChildren(...told(name, call, path).map((line) => h("li", {}, line)));
   }
 
   _stop() {
@@ -206,4 +206,14 @@ function row(call) {
     h("span.track", { "aria-hidden": "true" }, parts.bar), h("span.figure", {}, parts.ms, parts.word), parts.chips, parts.notes,
   );
   return parts;
+}
+
+/** The lines under a call that is explained. */
+function told(name, call, path) {
+  const policies = Object.keys(call.stack).filter((policy) => !["observe", "deadline", "transport"].includes(policy));
+  const said = [...(call.error ? [`${call.error.type}: ${call.error.detail}`] : []), ...call.notes];
+  if (path.includes(name)) said.push("on the critical path");
+  else if (call.slack_ms) said.push(`could have ended ${duration(call.slack_ms)} later`);
+  if (policies.length) said.push(`policies: ${policies.join(", ")}`);
+  return said;
 }
