@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -27,7 +29,9 @@ FLUSH = 2.0
 
 
 class LiveProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's websockets-sansio protocol, bounded."""
+    """uvicorn's websockets-sansio protocol, bounded. `on_lost` is called when the connection has ended."""
+
+    on_lost: Callable[[], None] = staticmethod(lambda: None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bounds what the kernel takes in for a reader that does not read."""
@@ -39,12 +43,37 @@ class LiveProtocol(WebSocketsSansIOProtocol):
                 if hasattr(socket, option):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells the guard that handed the connection over."""
+        super().connection_lost(exc)
+        self.on_lost()
+
     def handle_connect(self, event: Request) -> None:
         """Lets the application drop the connection: the scope is made here and read a moment later."""
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
         if scope is not None:
             cast(dict[str, Any], scope["extensions"])[DROP] = self.drop
+
+    def handle_cont(self, event: Frame) -> None:
+        """A further piece of a message. Empty ones are not kept: they count for no limit, so there could be any number of them."""
+        if event.data or event.fin:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answers, unless the client does not read what it is sent: its pongs would pile up (RFC 6455 section 5.5.3 lets some out)."""
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(pong)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hands a message to the application; a text that is none ends the connection, which is the client's fault and not worth a log line."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            self.frames = []
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
 
     async def send(self, message: Any) -> None:
         """Sends; what comes after an end that the application did not make itself finds a client that has left.
@@ -86,6 +115,14 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
         self.transport.close()
         self.loop.call_later(FLUSH, self.transport.abort)
+
+
+def _is_utf8(pieces: list[bytes]) -> bool:
+    try:
+        b"".join(pieces).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def framed(payload: bytes) -> bytes:
