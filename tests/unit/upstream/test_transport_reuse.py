@@ -89,7 +89,7 @@ async def test_bytes_that_come_late_end_an_idle_connection() -> None:
     async with FakeUpstream(by_path({"/late": late, "/real": REAL})) as upstream, asking(upstream.url) as u:
         for turn in range(4):
             await real(u, "/late")
-            await asyncio.sleep(0.01)
+            await upstream.until_open(0)
             assert u.connections == 0
             await real(u)
             assert upstream.made == turn + 2  # /real and the next /late share one

@@ -141,7 +141,7 @@ async def test_surplus_and_late_bytes_end_a_tls_connection_too(folder: Path) -> 
     async with FakeUpstream(late, tls=server(CA.issue_cert("localhost")), name="localhost") as up, asking(up.url, tls=ca) as u:
         for _ in range(3):
             assert (await u.get("/late")).data.raw == b'"real"'
-            await asyncio.sleep(0.01)
+            await up.until_open(0)
             assert u.connections == 0
             assert (await u.get("/real")).data.raw == b'"real"'
 
