@@ -24,6 +24,7 @@ from typing import Any
 import uvicorn
 
 from app.api.admission import Admission
+from app.api.crowd import Crowd
 from app.api.edge import Edge, Limits
 from app.api.guard import Guard
 from app.settings import Settings
@@ -101,7 +102,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Any, settings: Settings, *, ws: Any = "websockets-sansio", parent: int | None = None) -> None:
-        self.edge = Edge(limits_of(settings), Admission(settings.max_in_flight))
+        self.edge = Edge(limits_of(settings), Admission(settings.max_in_flight), Crowd(settings.max_connections_per_client, settings.trusted_proxies))
         super().__init__(config(app, settings, self.edge, ws))
         self.settings = settings
         self.state = app.state

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     )
     max_in_flight: int = Field(1000, ge=1, description="Requests served at once; over it 503 with Retry-After. Fewer while the event loop lags.")
     max_connections: int = Field(4096, ge=1, description="Open connections, at most half of the file descriptors; over it the longest idle one goes.")
+    max_connections_per_client: int = Field(
+        0, ge=0, description="Open connections of one address (of one /64 of IPv6), trusted proxies aside; over it 429. 0: no such limit."
+    )
     backlog: int = Field(1024, ge=1, description="Connections that the kernel keeps for us until we take them.")
     keep_alive: Duration = Field(75.0, description="How long an idle connection is kept.")
     header_timeout: Duration = Field(10.0, description="From the first byte of a request to the end of its head; then 408.")

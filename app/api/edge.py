@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.api.admission import Admission
+from app.api.crowd import Crowd
 
 TICK = 0.1
 """Seconds between samples of the loop's lag."""
@@ -72,6 +73,7 @@ class Edge:
 
     limits: Limits
     admission: Admission
+    crowd: Crowd = field(default_factory=Crowd)
     is_draining: bool = False
     connections: set[Watched] = field(default_factory=set)
     idle: dict[Watched, None] = field(default_factory=dict)
@@ -106,6 +108,11 @@ class Edge:
         if longest is not None:
             longest.drop()
         return longest is not None
+
+    def forget(self, connection: Watched) -> None:
+        """A connection that has ended, or that another protocol has taken over, is looked at no more."""
+        self.connections.discard(connection)
+        self.idle.pop(connection, None)
 
     def __repr__(self) -> str:
         return f"<Edge {len(self.connections)} open, {len(self.idle)} idle, {self.admission!r}{', draining' if self.is_draining else ''}>"

@@ -12,8 +12,9 @@ Stock uvicorn waits for ever for a head, a body or a reader, takes a 20 MB heade
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -23,6 +24,7 @@ from app.api import head, refusals
 from app.api.edge import BODY_RATE, LINGER, LOOKS_EVERY, PIPELINE, TICK, Edge, Stall
 from app.api.exchange import Exchange
 from app.api.problems import Problem
+from app.api.socket import LiveProtocol
 
 NEVER = float("inf")
 PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
@@ -54,7 +56,9 @@ class Guard(HttpToolsProtocol):
         """Takes a connection, if need be in the place of one that has been idle longest."""
         super().connection_made(transport)
         self.edge.connections.add(self)
-        if len(self.connections) > self.limits.max_connections and not self.edge.make_room():
+        if not self.edge.crowd.enter(self.transport, self.client and self.client[0]):
+            self._say(refusals.GREEDY)
+        elif len(self.connections) > self.limits.max_connections and not self.edge.make_room():
             self._say(refusals.FULL)
         else:
             self._rest()
@@ -62,7 +66,8 @@ class Guard(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells every request of the connection that its client is gone."""
         super().connection_lost(exc)
-        self._forget()
+        self.edge.forget(self)
+        self.edge.crowd.leave(self.transport)
         self._all_gone()
 
     def eof_received(self) -> None:
@@ -77,10 +82,6 @@ class Guard(HttpToolsProtocol):
     @property
     def _owed(self) -> list[Exchange]:
         return [*self.queue, *([self.active] if self.active else ())]
-
-    def _forget(self) -> None:
-        self.edge.connections.discard(self)
-        self.edge.idle.pop(self, None)
 
     @property
     def is_busy(self) -> bool:
@@ -101,7 +102,7 @@ class Guard(HttpToolsProtocol):
 
     def drop(self) -> None:
         """Ends an idle connection; what was written and never taken goes with it."""
-        self._forget()
+        self.edge.forget(self)
         end = self.transport.abort if self.transport.get_write_buffer_size() else self.transport.close
         end()
 
@@ -291,7 +292,9 @@ class Guard(HttpToolsProtocol):
         elif self.edge.is_draining or self.edge.admission.is_full:
             self._refuse(refusals.DRAINING if self.edge.is_draining else refusals.OVERLOADED)
         else:
-            self._forget()
+            self.edge.forget(self)
             self.handle_websocket_upgrade()
+            live = cast(LiveProtocol, self.transport.get_protocol())
+            live.on_lost = functools.partial(self.edge.crowd.leave, self.transport)
             if rest:
-                self.transport.get_protocol().data_received(rest)  # type: ignore[attr-defined]
+                live.data_received(rest)
