@@ -26,6 +26,7 @@ from app.api.problems import Problem
 from app.api.service import Service
 from app.api.shapes import param_schema
 from app.catalog.schema import ApiKey, Catalog, Upstream
+from app.core.data import encode
 from app.engine.explain import worst_case
 from app.engine.plan import Plan, Step
 from app.policies.latency import SLICE
@@ -56,7 +57,7 @@ def add_console(app: FastAPI, catalog: Catalog, service_of: Callable[[], Service
 
     @cache
     def described() -> bytes:
-        return orjson.dumps(describe(catalog, service_of().plans))
+        return encode(describe(catalog, service_of().plans))
 
     async def page(request: Request) -> Response:
         rules = service_of().settings

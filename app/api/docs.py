@@ -12,7 +12,6 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +22,7 @@ from app.api.openapi import takes_body
 from app.api.service import Service
 from app.api.shapes import param_schema
 from app.catalog.schema import ApiKey, Catalog, Param
+from app.core.data import encode
 from app.engine.plan import Plan
 
 FONTS = ("newsreader", "hanken-grotesk", "jetbrains-mono")
@@ -42,7 +42,7 @@ def add_docs(app: FastAPI, catalog: Catalog, service_of: Callable[[], Service]) 
 
     @cache
     def document() -> bytes:
-        return orjson.dumps(app.openapi())
+        return encode(app.openapi())
 
     async def docs(request: Request) -> Response:
         return await _packed(request, page(), headers, "text/html")

@@ -7,6 +7,7 @@ import shutil
 import sys
 from typing import Annotated
 
+import msgspec
 import orjson
 import typer
 
@@ -78,5 +79,5 @@ def show(answer: Answer) -> None:
 def tell(raw: bytes) -> None:
     """JSON on stdout: indented for a person, as it is for a pipe."""
     if sys.stdout.isatty():
-        raw = orjson.dumps(orjson.loads(raw), option=orjson.OPT_INDENT_2)
+        raw = msgspec.json.format(raw, indent=2)
     typer.echo(raw.decode())

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from app.commands.rows import BadInput, Row, csv_line
+from app.core.data import encode
 
 HEADER = ["row", "params", "complete", "error", "data"]
 """Columns of CSV output; params and data are JSON texts, which have no newlines."""
@@ -58,7 +60,7 @@ class Results:
         return known is not None
 
     def _line(self, row: Row, answer: Answered) -> bytes:
-        params = orjson.dumps(row.given)
+        params = encode(row.given)
         if self._is_csv:
             error = orjson.dumps(answer.error).decode() if answer.error else ""
             complete = str(answer.complete).lower() if answer.error is None else ""
@@ -95,10 +97,10 @@ class Results:
         try:
             if self._is_csv:
                 number, params, _, error, _ = next(csv.reader([line.decode()]))
-                return int(number), orjson.loads(params), bool(error)
-            value = orjson.loads(line)
+                return int(number), msgspec.json.decode(params), bool(error)
+            value = msgspec.json.decode(line)
             return value["row"], value["params"], "error" in value
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, msgspec.DecodeError) as exc:
             raise BadInput(f"{place}: this is no output of a batch; name another file") from exc
 
 

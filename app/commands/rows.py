@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 
 from app.catalog.schema import Endpoint
+from app.core.data import canonical
 
 BODY = "body"
 """The column of the request's body, where the endpoint takes one."""
@@ -32,7 +33,7 @@ class Row:
     @property
     def digest(self) -> bytes:
         """Tells rows apart, so that a changed input is noticed."""
-        return hashlib.blake2b(orjson.dumps(self.given, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
+        return hashlib.blake2b(canonical(self.given), digest_size=8).digest()
 
     def params(self, endpoint: Endpoint) -> dict[str, Any]:
         """What is given of params; a list in one cell of CSV has commas."""
@@ -79,8 +80,8 @@ def _of_ndjson(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                value = orjson.loads(line)
-            except orjson.JSONDecodeError as exc:
+                value = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
                 raise BadInput(f"{path}:{at}: {exc}") from exc
             if not isinstance(value, dict):
                 raise BadInput(f"{path}:{at}: a row is an object, with params by name")

@@ -97,3 +97,14 @@ async def test_with_a_token_metrics_ask_for_it() -> None:
         basic = await service.get("/metrics", auth=("any", "t:k"))
     assert [answer.status_code for answer in (without, wrong, odd, bearer, basic)] == [401, 401, 401, 200, 200]
     assert without.headers.get_list("www-authenticate") == ['Bearer realm="operating"', 'Basic realm="operating"']
+
+
+async def test_integers_of_any_size_may_stand_in_the_documents() -> None:
+    """A default or a limit of a param, a constant of the answer."""
+    big = 10**30
+    endpoint = {"get": "/x", "params": {"n": {"in": "query", "type": "integer", "default": big, "maximum": big}},
+                "calls": {"a": "/who"}, "response": {"n": big}}  # fmt: skip
+    async with serving({"x": endpoint}, ANSWERS) as service:
+        for path in ("/openapi.json", "/asyncapi.json", "/docs", "/x"):
+            assert (await service.get(path)).status_code == 200, path
+        assert str(big) in (await service.get("/openapi.json")).text

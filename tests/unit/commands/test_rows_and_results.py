@@ -105,3 +105,16 @@ def test_two_batches_do_not_write_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "out.ndjson"
     with Results.opened(path, retry_failed=False), pytest.raises(BadInput, match="another batch"), Results.opened(path, retry_failed=False):
         pass
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.csv"])
+def test_integers_of_any_size_stay_as_they_are(tmp_path: Path, name: str) -> None:
+    """In the input, in the output, and when the output is read again."""
+    [row] = rows(write(tmp_path / "in.ndjson", '{"id": 123456789012345678901234567890}'))
+    assert row.given == {"id": 123456789012345678901234567890}
+    for is_known in (False, True):
+        with Results.opened(tmp_path / name, retry_failed=False) as results:
+            assert results.has(row) is is_known
+            if not is_known:
+                results.add(row, Answered(b"1", True, {}))
+    assert "123456789012345678901234567890" in (tmp_path / name).read_text()
