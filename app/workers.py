@@ -23,6 +23,8 @@ PAUSE = 1.0
 POLL = 0.05
 """Seconds between looks at the workers."""
 
+ENDING = (signal.SIGTERM, signal.SIGINT)
+"""What ends the workers."""
 FORCE = signal.SIGQUIT
 """What tells a worker to end at once."""
 SAME = 0.05
@@ -42,16 +44,23 @@ class Workers:
         self.failed = False
 
     def start(self) -> None:
-        """Starts one more."""
-        pid = os.fork()
-        if pid == 0:
-            os._exit(self._be_a_worker())
-        self.born[pid] = time.monotonic()
+        """Starts one more, unless the end has begun. No signal comes in between: each reaches the worker, or keeps it from being started."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        try:
+            if self.signalled is not None:
+                return
+            pid = os.fork()
+            if pid == 0:
+                os._exit(self._be_a_worker())
+            self.born[pid] = time.monotonic()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
     def _be_a_worker(self) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for number in (signal.SIGTERM, FORCE):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
         try:
             code = self.work(self.folder)
         except BaseException:
@@ -100,7 +109,7 @@ def supervise(number: int, work: Work) -> int:
     """Runs `work` in so many processes until a signal; the exit code."""
     with tempfile.TemporaryDirectory(prefix="merganser-") as folder:
         workers = Workers(number, work, Path(folder))
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in ENDING:
             signal.signal(signum, workers.take)
         for _ in range(number):
             workers.start()
