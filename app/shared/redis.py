@@ -5,18 +5,16 @@ After a failure it is left alone for a second, so that a dead Redis costs one sh
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.core.events import Emit, StoreChanged
-
-T = TypeVar("T")
+from app.shared.lane import Lane
 
 PATIENCE = 0.05
 """Seconds that one command may take (the contract's section 8)."""
@@ -24,8 +22,13 @@ PATIENCE = 0.05
 REST = 1.0
 """Seconds for which it is left alone after a failure."""
 
-MAX_CONNECTIONS = 64
-"""Commands on their way at once; one more fails, and counts as a miss."""
+LANES = 4
+"""Connections of a process: a batch of large values holds up one of them."""
+
+_CONNECTION: dict[str, Any] = {
+    "socket_timeout": None, "socket_connect_timeout": None, "retry": Retry(NoBackoff(), 0), "protocol": 2, "driver_info": None,
+}  # fmt: skip
+"""Lanes keep the time themselves; and no greetings: each costs a turn of the loop before the first answer."""
 
 _TAKE = """
 local now = redis.call('TIME')
@@ -47,26 +50,24 @@ class RedisStore:
     """The `Shared` of a process. `prefix` keeps services apart that use one Redis. Made without connecting; `aclose` it."""
 
     def __init__(self, url: str, prefix: str, now: Callable[[], float], emit: Emit) -> None:
-        self.client: Redis = Redis.from_url(
-            url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, max_connections=MAX_CONNECTIONS, retry=Retry(NoBackoff(), 0),
-        )  # fmt: skip
-        self._take = self.client.register_script(_TAKE)
+        pool: Any = ConnectionPool.from_url(url, **_CONNECTION)
+        self._lanes = [Lane(pool.make_connection, PATIENCE) for _ in range(LANES)]
         self._prefix, self._now, self._emit = prefix, now, emit
         self._rests_until = 0.0
         self._is_up = True
 
     async def get(self, key: str) -> bytes | None:
         """The value, or None where there is none or Redis does not answer."""
-        value = await self._asked(lambda: self.client.get(self.name_of(key)))
-        return value.encode() if isinstance(value, str) else value
+        value: bytes | None = await self._asked("GET", self.name_of(key))
+        return value
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """Keeps a value for `ttl` seconds, if Redis answers."""
-        await self._asked(lambda: self.client.set(self.name_of(key), value, px=max(1, round(ttl * 1000))))
+        await self._asked("SET", self.name_of(key), value, "PX", max(1, round(ttl * 1000)))
 
     async def take(self, key: str, rate: float, burst: int) -> float | None:
         """Takes a token of the bucket: 0.0 if there was one, else seconds until there is; None where Redis does not answer."""
-        wait = await self._asked(lambda: self._take(keys=[self.name_of(f"bucket:{key}")], args=[rate, burst]))
+        wait = await self._asked("EVAL", _TAKE, 1, self.name_of(f"bucket:{key}"), rate, burst)
         return None if wait is None else float(wait)
 
     def name_of(self, key: str) -> str:
@@ -78,13 +79,12 @@ class RedisStore:
         """Whether it failed just now and is left alone."""
         return self._now() < self._rests_until
 
-    async def _asked(self, command: Callable[[], Awaitable[T]]) -> T | None:
+    async def _asked(self, *command: bytes | str | float) -> Any:
         """The answer to a command, None where there is none in time."""
         if self.is_resting:
             return None
         try:
-            async with asyncio.timeout(PATIENCE):
-                answer = await command()
+            answer = await min(self._lanes, key=_load).ask(command)
         except (RedisError, OSError, TimeoutError):
             self._rests_until = self._now() + REST
             self._tell(is_up=False)
@@ -99,7 +99,12 @@ class RedisStore:
 
     async def aclose(self) -> None:
         """Closes every connection."""
-        await self.client.aclose()
+        for lane in self._lanes:
+            await lane.aclose()
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._prefix} {'up' if self._is_up else 'down'}>"
+
+
+def _load(lane: Lane) -> int:
+    return lane.load

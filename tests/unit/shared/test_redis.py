@@ -117,3 +117,50 @@ async def test_cancelled_commands_never_mix_up_answers(store: RedisStore) -> Non
         await asyncio.gather(*tasks, return_exceptions=True)
     assert all(value in (None, b"%d" % n) for n, value in found)
     assert sum(value is not None for _, value in found) > 0
+
+
+async def test_hundreds_at_once_are_no_reason_to_call_it_down(store: RedisStore, events: list[Event]) -> None:
+    """All are answered, on a few connections: a crowd of ours says nothing about Redis, and the bucket stays one."""
+    waits = await asyncio.gather(*(store.take("b", 0.001, 10) for _ in range(500)))
+    assert waits.count(0.0) == 10
+    assert None not in waits
+    assert events == []
+
+
+async def test_a_busy_loop_of_ours_is_not_held_against_it(store: RedisStore, events: list[Event]) -> None:
+    """What has arrived while the loop stood still is read before the patience is called over."""
+    await store.put("k", b"v", 10)
+    asked = asyncio.create_task(store.get("k"))
+    await asyncio.sleep(0)
+    time.sleep(3 * PATIENCE)  # noqa: ASYNC251 - the loop stands still
+    assert await asked == b"v"
+    assert events == []
+
+
+async def test_a_connection_that_redis_closed_is_replaced(server: RedisServer, store: RedisStore, events: list[Event]) -> None:
+    """A restart between two commands is not noticed."""
+    await store.put("k", b"v", 10)
+    server.stop()
+    server.start()
+    await store.put("k", b"again", 10)
+    assert await store.get("k") == b"again"
+    assert events == []
+
+
+async def test_what_redis_refuses_of_one_command_is_that_commands_alone(store: RedisStore, clock: Clock) -> None:
+    """Others of its batch have their answers."""
+    await store.put("bucket:text", b"no bucket", 10)
+    await store.put("k", b"v", 10)
+    refused, *found = await asyncio.gather(store.take("text", 1, 1), *(store.get("k") for _ in range(300)))
+    assert refused is None
+    assert found.count(b"v") > 200
+
+
+async def test_closing_ends_who_still_waits(server: RedisServer, store: RedisStore) -> None:
+    """With nothing, at once."""
+    await store.put("k", b"v", 10)
+    server.freeze(True)
+    waiting = [asyncio.create_task(store.get("k")) for _ in range(100)]
+    await asyncio.sleep(0)
+    await store.aclose()
+    assert await asyncio.gather(*waiting) == [None] * 100
