@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     write_timeout: Duration = Field(30.0, description="How long a client may take nothing of its answer before the connection is dropped.")
     max_head: Size = Field(32 << 10, description="Request line and headers; over it 431.")
     max_headers: int = Field(100, ge=1, description="Header fields; over it 431.")
-    max_url: Size = Field(8 << 10, description="The request target; over it 414.")
+    max_url: Size = Field(32 << 10, description="The request target; over it 414. It is part of the head, too.")
 
     drain: Duration = Field(0.5, ge=0.5, description="How long new requests are still taken after SIGTERM, at least.")
     grace: Duration = Field(15.0, description="How long requests in flight may take after SIGTERM before they are cancelled.")

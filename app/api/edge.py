@@ -35,7 +35,7 @@ class Limits:
     write: float = 30.0
     max_head: int = 32 << 10
     max_headers: int = 100
-    max_url: int = 8 << 10
+    max_url: int = 32 << 10
     max_connections: int = 4096
     hosts: frozenset[str] = frozenset()
 

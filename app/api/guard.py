@@ -157,6 +157,9 @@ class Guard(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
         self.url += url
+        self._head_size += len(url)
+        if self._head_size > self.limits.max_head:
+            raise self._stop(head.HEAD_TOO_LARGE)
         if len(self.url) > self.limits.max_url:
             raise self._stop(head.TARGET_TOO_LONG)
 

@@ -14,7 +14,7 @@ from tests.fakes.guarded import Echo, Guarded, guarded
 @pytest.fixture
 async def site() -> AsyncIterator[Guarded]:
     """A guard with a short patience."""
-    async with guarded(Echo(), Limits(keep_alive=1, header=0.5, body=0.5, write=1)) as one:
+    async with guarded(Echo(), Limits(keep_alive=1, header=0.5, body=0.5, write=1, max_url=8 << 10)) as one:
         yield one
 
 
@@ -109,6 +109,8 @@ BAD = {
     "tls": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n"),
     "an-answer": (400, b"HTTP/1.1 200 OK\r\n\r\n"),
     "long-target": (414, get("/" + "a" * 9000)),
+    "target-longer-than-a-head": (431, get("/" + "a" * 40_000)),
+    "target-and-fields-longer-than-a-head": (431, get("/" + "a" * 8000, *(f"x-{i}: " + "a" * 4000 for i in range(7)))),
     "many-fields": (431, get("/a", *(f"x-{i}: 1" for i in range(101)))),
     "large-head": (431, get("/a", *(f"x-{i}: " + "a" * 4000 for i in range(9)))),
     "endless-field": (431, b"GET /a HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 2_000_000),
