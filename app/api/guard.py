@@ -158,10 +158,8 @@ class Guard(HttpToolsProtocol):
         """A piece of the request target."""
         self.url += url
         self._head_size += len(url)
-        if self._head_size > self.limits.max_head:
-            raise self._stop(head.HEAD_TOO_LARGE)
-        if len(self.url) > self.limits.max_url:
-            raise self._stop(head.TARGET_TOO_LONG)
+        if self._head_size > self.limits.max_head or len(self.url) > self.limits.max_url:
+            raise self._stop(head.HEAD_TOO_LARGE if self._head_size > self.limits.max_head else head.TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field; trailers are counted and dropped."""
@@ -177,13 +175,12 @@ class Guard(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: checks it and starts the request, or lets it wait behind the one that is served."""
         version = self.parser.get_http_version()
-        read = head.read(self.headers, self.url, version, self.limits.hosts)
+        method = self.parser.get_method().decode("ascii")
+        read = head.read(method, self.headers, self.url, version, self.limits.hosts)
         if isinstance(read, Problem):
             raise self._stop(read)
         self.url = read.target
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        if self.scope["method"] == "CONNECT":
-            raise self._stop(refusals.NO_TUNNEL)
+        self.scope["method"] = method
         if self.parser.should_upgrade():
             return
         if len(self.queue) >= PIPELINE:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from app.api.problems import Problem
 
 HEAD_TOO_LARGE = Problem(431)
+NO_TUNNEL = Problem(405, "This server opens no tunnels.", headers=[("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
 TARGET_TOO_LONG = Problem(414, "The request target is over the limit.")
 HOST = Problem(400, "A request has exactly one valid Host.")
 FRAMING = Problem(400, "The length of the body is ambiguous.")
@@ -37,8 +38,10 @@ class Head(NamedTuple):
     expects_continue: bool
 
 
-def read(headers: Iterable[tuple[bytes, bytes]], target: bytes, version: str, hosts: frozenset[str]) -> Head | Problem:
+def read(method: str, headers: Iterable[tuple[bytes, bytes]], target: bytes, version: str, hosts: frozenset[str]) -> Head | Problem:
     """The head, or what is wrong with it. `hosts`: the names that Host may have, lower case; none: any."""
+    if method == "CONNECT":
+        return NO_TUNNEL
     named: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _DECISIVE:

@@ -19,7 +19,6 @@ BROKEN = Problem(500)
 TOO_SLOW = Problem(408)
 MALFORMED = Problem(400)
 CROWDED = Problem(400, "Too many requests wait on this connection.")
-NO_TUNNEL = Problem(405, "This server opens no tunnels.", headers=[("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")])
 
 
 _MARK = "0" * 16
