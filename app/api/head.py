@@ -40,8 +40,6 @@ class Head(NamedTuple):
 
 def read(method: str, headers: Iterable[tuple[bytes, bytes]], target: bytes, version: str, hosts: frozenset[str]) -> Head | Problem:
     """The head, or what is wrong with it. `hosts`: the names that Host may have, lower case; none: any."""
-    if method == "CONNECT":
-        return NO_TUNNEL
     named: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _DECISIVE:
@@ -52,7 +50,9 @@ def read(method: str, headers: Iterable[tuple[bytes, bytes]], target: bytes, ver
     if (fault := _fault(named, version, host, hosts)) is not None:
         return fault
     located = origin_form(target, host)
-    return TARGET if located is None else Head(located, named.get(b"expect", b"").lower() == b"100-continue")
+    if located is None or method == "CONNECT":
+        return TARGET if located is None else NO_TUNNEL
+    return Head(located, named.get(b"expect", b"").lower() == b"100-continue")
 
 
 def _fault(named: Mapping[bytes, bytes], version: str, host: bytes | None, hosts: frozenset[str]) -> Problem | None:
