@@ -46,16 +46,21 @@ class Flight(Struct):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an answer is read: part of the cache key, since two readings of one body differ. `key` says it as a text, whose hash is kept."""
+    """Whose answer it is and how it is read: part of the cache key, since two readings of one body differ.
+
+    `source` tells upstreams of one name apart, which processes with different catalogs may have in a store that they share.
+    `key` says it all as a text, whose hash is kept.
+    """
 
     decode: str = "auto"
     max_body: int = 4 * 1024 * 1024
     null_on: frozenset[int] = frozenset()
     graphql: bool = False
+    source: str = ""
     key: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
-        key = f"{self.decode} {self.max_body} {sorted(self.null_on)} {self.graphql}"
+        key = f"{self.decode} {self.max_body} {sorted(self.null_on)} {self.graphql} {self.source}"
         object.__setattr__(self, "key", key)
 
 

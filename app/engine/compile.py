@@ -70,7 +70,7 @@ def compile_plan(name: str, endpoint: Endpoint, wired: Mapping[str, Wired], runt
 def _step(name: str, spec: CallSpec, endpoint: Endpoint, wired: Wired) -> tuple[Step, list[Reads]]:
     method = method_of(spec, endpoint.method)
     is_python = wired.spec.python is not None
-    prepare, bound = prepare_python(name, spec) if is_python else prepare_http(name, spec, wired.spec, method)
+    prepare, bound = prepare_python(name, spec, wired.spec) if is_python else prepare_http(name, spec, wired.spec, method)
     when = parse_expression(spec.when) if spec.when else None
     each = parse_expression(spec.each) if spec.each else None
     fallback = parse_tree(spec.fallback) if spec.has_fallback else None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
 from typing import Any
 
 from app.catalog.schema import CallSpec, Forward, Scalar, Upstream
 from app.core.call import Call, Headers, Reading, Record
 from app.core.context import Context
+from app.core.data import canonical
 from app.core.scope import Scope
 from app.engine.forwarding import forwarded_headers, forwarded_query
 from app.engine.plan import Prepare
@@ -29,13 +31,19 @@ def method_of(spec: CallSpec, endpoint_method: str) -> str:
     return "POST" if spec.graphql is not None or endpoint_method == "GET" else endpoint_method
 
 
+def source_of(upstream: Upstream) -> str:
+    """A digest of who answers and as whom we ask: an upstream's name means the same within one catalog only."""
+    auth = upstream.auth.model_dump(mode="json") if upstream.auth is not None else None
+    return blake2b(canonical([upstream.origins, upstream.python, auth]), digest_size=8).hexdigest()
+
+
 def prepare_http(name: str, spec: CallSpec, upstream: Upstream, method: str) -> tuple[Prepare, list[Binder[Any] | Tree]]:
     """The maker of an HTTP call's requests, and all that it reads of the scope."""
     path = path_binder(spec.path if spec.path is not None else "/graphql")
     query = _QueryMaker(upstream.query, spec.query, spec.forward)
     body, content_type, read = _body_of(spec)
     headers = _HeaderMaker(upstream.headers, spec.headers, spec.forward, content_type)
-    reading = Reading(spec.decode, spec.max_body, frozenset(spec.null_on), spec.graphql is not None)
+    reading = Reading(spec.decode, spec.max_body, frozenset(spec.null_on), spec.graphql is not None, source_of(upstream))
 
     def prepare(scope: Scope, context: Context, record: Record, deadline: float) -> Call:
         return Call(
@@ -46,10 +54,10 @@ def prepare_http(name: str, spec: CallSpec, upstream: Upstream, method: str) -> 
     return prepare, [path, *query.reads, *headers.reads, *read]
 
 
-def prepare_python(name: str, spec: CallSpec) -> tuple[Prepare, list[Binder[Any] | Tree]]:
+def prepare_python(name: str, spec: CallSpec, upstream: Upstream) -> tuple[Prepare, list[Binder[Any] | Tree]]:
     """The maker of a Python upstream's calls: its keyword arguments."""
     args = parse_tree(spec.args or {})
-    reading = Reading(spec.decode, spec.max_body)
+    reading = Reading(spec.decode, spec.max_body, source=source_of(upstream))
 
     def prepare(scope: Scope, context: Context, record: Record, deadline: float) -> Call:
         return Call(name, spec.upstream, "CALL", "", (), None, args.value(scope), deadline, reading, context, record)
