@@ -88,9 +88,9 @@ async def _work(step: Step, requests: Iterator[_Request], workers: int) -> None:
 
 
 def _tally(requests: list[_Request], record: Record) -> None:
-    """The records of the items in one: attempts summed, the status of the first failure (else of the last), one word for the cache."""
+    """The records of the items in one: attempts summed, the status of the first failure that has one (else of the last), one word for the cache."""
     record.attempts = sum(r.record.attempts for r in requests)
-    statuses = [r.record.http_status for r in requests if r.failure is not None] or [r.record.http_status for r in reversed(requests)]
+    statuses = [r.record.http_status for r in requests if r.failure is not None] + [r.record.http_status for r in reversed(requests)]
     record.http_status = next((s for s in statuses if s is not None), None)
     caches = {r.record.cache for r in requests} - {None}
     record.cache = "miss" if "miss" in caches else next((c for c in ("stale", "coalesced", "hit") if c in caches), None)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.data import Data
+from app.core.errors import TimedOut
 from app.core.reply import Reply
 from tests.fakes.plans import Bench, Script, kinds, status, statuses
 from tests.fakes.virtual_time import run_virtual
@@ -44,6 +45,15 @@ async def test_failed_items_are_null_and_the_call_partial() -> None:
     assert (found.status, found.attempts, found.http_status) == ("partial", 3, 404)
     assert found.data.value == ["one", None, None]
     assert not answer.complete
+
+
+async def test_the_status_is_told_whenever_the_upstream_answered() -> None:
+    """Also where the items that failed got no answer."""
+    answer = await bench_of(Script({"/item/1": TimedOut(), "/item/2": "two"})).run({"ids": [1, 2]})
+    found = answer.outcomes["a"]
+    assert (found.status, found.http_status) == ("partial", 200)
+    assert found.error is not None
+    assert found.error.type == "timeout"
 
 
 async def test_when_all_items_fail_the_call_fails() -> None:
