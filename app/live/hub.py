@@ -116,7 +116,7 @@ class Hub:
         if self._runtime.shared is None or not plan.is_live:
             return plan
         if plan.name not in self._shared_plans:
-            self._shared_plans[plan.name] = shared_plan(plan, self._runtime.shared)
+            self._shared_plans[plan.name] = shared_plan(plan, self._runtime.shared, self._runtime)
         return self._shared_plans[plan.name]
 
     def _make_room(self, more_topics: int) -> None:
