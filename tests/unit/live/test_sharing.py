@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -14,37 +14,11 @@ from app.core.data import Data
 from app.core.errors import CallFailure, StatusFailed
 from app.core.reply import Reply
 from app.live.sharing import PATIENCE, shared_send
-from app.policies.bucket import Bucket
 from tests.fakes.calls import call_of
+from tests.fakes.shared_store import SharedStore
 
 pytestmark = pytest.mark.virtual_time
 ROUND = 8.0
-
-
-@dataclass
-class Memory:
-    """A shared store by the loop's clock; it may be silent."""
-
-    values: dict[str, tuple[bytes, float]] = field(default_factory=dict)
-    buckets: dict[str, Bucket] = field(default_factory=dict)
-    is_silent: bool = False
-
-    async def get(self, key: str) -> bytes | None:
-        value, until = self.values.get(key, (None, 0.0))
-        return value if until > now() and not self.is_silent else None
-
-    async def put(self, key: str, value: bytes, ttl: float) -> None:
-        if not self.is_silent:
-            self.values[key] = (value, now() + ttl)
-
-    async def take(self, key: str, rate: float, burst: int) -> float | None:
-        bucket = self.buckets.setdefault(key, Bucket(rate, burst))
-        if self.is_silent:
-            return None
-        return 0.0 if bucket.reserve(now(), 0.0) is not None else bucket.delay(now())
-
-    async def aclose(self) -> None:
-        """Nothing to close."""
 
 
 def now() -> float:
@@ -55,7 +29,7 @@ def now() -> float:
 class Process:
     """One process's call: how often it asked, and how it is answered."""
 
-    memory: Memory
+    memory: SharedStore
     answer: Callable[[int], Any] = lambda count: count
     takes: float = 0.0
     asked: int = 0
@@ -76,7 +50,7 @@ class Process:
 
 async def test_one_asks_and_the_others_are_told() -> None:
     """Once a round, whoever comes first in it."""
-    memory = Memory()
+    memory = SharedStore(now)
     a, b = Process(memory, lambda n: f"a{n}"), Process(memory, lambda n: f"b{n}")
     assert [await a.poll(), await b.poll(), await a.poll()] == ["a1", "a1", "a1"]
     await asyncio.sleep(ROUND)
@@ -86,7 +60,7 @@ async def test_one_asks_and_the_others_are_told() -> None:
 
 async def test_who_comes_while_one_asks_waits_for_its_answer() -> None:
     """It is the newest there is."""
-    memory = Memory()
+    memory = SharedStore(now)
     a, b = Process(memory, takes=0.5), Process(memory)
     began = now()
     assert await asyncio.gather(a.poll(), b.poll()) == [1, 1]
@@ -97,7 +71,7 @@ async def test_who_comes_while_one_asks_waits_for_its_answer() -> None:
 @pytest.mark.parametrize("deadline", [10.0, 1.0])
 async def test_one_that_takes_too_long_is_not_waited_for(deadline: float) -> None:
     """There must be time to ask oneself."""
-    memory = Memory()
+    memory = SharedStore(now)
     a, b = Process(memory, takes=9.0), Process(memory)
     slow = asyncio.create_task(a.poll(20.0))
     await asyncio.sleep(0)
@@ -109,7 +83,7 @@ async def test_one_that_takes_too_long_is_not_waited_for(deadline: float) -> Non
 
 async def test_a_failure_is_each_ones_own() -> None:
     """The others ask at once, and each time."""
-    memory = Memory()
+    memory = SharedStore(now)
     a, b = Process(memory, lambda _: StatusFailed(500), takes=0.2), Process(memory)
     failed, told = await asyncio.gather(a.poll(), b.poll(), return_exceptions=True)
     assert isinstance(failed, StatusFailed)
@@ -118,7 +92,7 @@ async def test_a_failure_is_each_ones_own() -> None:
 
 async def test_one_that_is_cancelled_leaves_the_turn() -> None:
     """Nobody waits for it."""
-    memory = Memory()
+    memory = SharedStore(now)
     a, b = Process(memory, takes=5.0), Process(memory)
     leaver = asyncio.create_task(a.poll())
     await asyncio.sleep(0.1)
@@ -132,14 +106,14 @@ async def test_one_that_is_cancelled_leaves_the_turn() -> None:
 
 async def test_without_the_store_everyone_asks() -> None:
     """As if there were no other process."""
-    memory = Memory(is_silent=True)
+    memory = SharedStore(now, answers=False)
     a, b = Process(memory), Process(memory)
     assert [await a.poll(), await b.poll(), await a.poll()] == [1, 1, 2]
 
 
 async def test_different_requests_are_different_polls() -> None:
     """The key holds all that is sent."""
-    memory, asked = Memory(), list[str]()
+    memory, asked = SharedStore(now), list[str]()
 
     async def send(call: Call) -> Reply:
         asked.append(call.target)
