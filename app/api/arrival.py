@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from ipaddress import IPv4Network, IPv6Network
 
@@ -32,7 +32,7 @@ def continued(headers: list[tuple[str, str]]) -> tuple[str, str | None]:
     sent = [value for name, value in headers if name == "traceparent"]
     match = _TRACEPARENT.fullmatch(sent[0].strip()) if len(sent) == 1 else None
     if match is None or (match[1] == "00" and match[4]):
-        fresh = os.urandom(24).hex()
+        fresh = f"{random.getrandbits(192):048x}"
         return f"00-{fresh[:32]}-{fresh[32:]}-00", None
     state = ",".join(value for name, value in headers if name == "tracestate")
-    return f"00-{match[2]}-{os.urandom(8).hex()}-{match[3]}", state or None
+    return f"00-{match[2]}-{random.getrandbits(64):016x}-{match[3]}", state or None

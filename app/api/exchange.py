@@ -1,6 +1,7 @@
 """One request and its answer on a connection: what the application receives and sends, as HTTP/1.1.
 
-uvicorn's, with four differences: a fault before the head is a problem document; the connection is closed where the
+uvicorn's, with five differences: the head leaves together with the first piece of the body, in one segment where it fits, or
+by itself at the end of the loop's turn; a fault before the head is a problem document; the connection is closed where the
 server drains or the request's body has not been read; the place that the request takes is given back when its answer
 has gone out, or when a live stream begins (streams are held open on purpose and are bounded elsewhere); and the client's
 half-close is a disconnect.
@@ -67,6 +68,8 @@ class Exchange(RequestResponseCycle):
         self._edge, self._state = edge, state
         self.is_admitted = False
         self._watcher: Callable[[], None] | None = None
+        self._head = b""
+        self._flush: asyncio.Handle | None = None
         scope["merganser.gone"] = self.tell
 
     def tell(self, watcher: Callable[[], None] | None) -> bool:
@@ -134,7 +137,17 @@ class Exchange(RequestResponseCycle):
             self.chunked_encoding = True
             lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
-        self.transport.write(b"".join(lines))
+        self._head = b"".join(lines)
+        self._flush = asyncio.get_running_loop().call_soon(self._write, b"")
+
+    def _write(self, data: bytes) -> None:
+        """Writes, behind the head if that is still waiting."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+            data = self._head + data
+        if data:
+            self.transport.write(data)
 
     def _frame(self, key: bytes, value: bytes) -> None:
         """Takes what a header says of the answer's length, and whether it is a live stream."""
@@ -154,13 +167,14 @@ class Exchange(RequestResponseCycle):
         body, more = message.get("body", b""), message.get("more_body", False)
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
+            self._write(b"")
         elif self.chunked_encoding:
             self._write_chunk(body, more)
         elif len(body) > self.expected_content_length:
             raise RuntimeError("the answer is longer than its Content-Length")
         else:
             self.expected_content_length -= len(body)
-            self.transport.write(body)
+            self._write(body)
         if not more:
             self._end()
 
@@ -168,7 +182,7 @@ class Exchange(RequestResponseCycle):
         pieces = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
         if not more:
             pieces.append(b"0\r\n\r\n")
-        self.transport.write(b"".join(pieces))
+        self._write(b"".join(pieces))
 
     def _end(self) -> None:
         if self.expected_content_length != 0:
@@ -201,6 +215,7 @@ class Exchange(RequestResponseCycle):
             if not self.response_started and not self.disconnected:
                 self._fail()
             elif not self.response_complete:
+                self._write(b"")
                 self.transport.close()
 
     def _fail(self) -> None:

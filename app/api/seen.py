@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -37,4 +37,4 @@ def _request_id(scope: Scope) -> str:
     sent = [value for name, value in scope["headers"] if name == b"x-request-id"]
     if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]):
         return str(sent[0], "ascii")
-    return os.urandom(8).hex()
+    return f"{random.getrandbits(64):016x}"
