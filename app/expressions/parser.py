@@ -62,11 +62,17 @@ def _tree(text: str) -> Node:
             raise ExpressionSyntax("no JMESPath that can be read: too deep, or a number too long") from exc
 
 
+_UNQUOTED = re.compile(r"""(?<![\w"'`-])(?:\w+(?:-\w+)+|\d+[A-Za-z_]\w*)(?![\w"'`-])""", re.ASCII)
+"""`city-id` and `2nd`, which are good names and no JMESPath."""
+
+
 def _hint(text: str) -> str | None:
     if text.startswith("{") and text.endswith("}"):
         return f"no braces here: write {text[1:-1].strip()}"
     if any(sign in text for sign in ("+", " - ", " / ", " % ")):
         return "arithmetic is add(a, b), sub(a, b), mul(a, b), div(a, b), mod(a, b)"
+    if name := _UNQUOTED.search(text):
+        return f'a name that is no identifier is quoted: "{name[0]}"'
     return None
 
 

@@ -102,8 +102,8 @@ def test_faults_show_when_parsed(text: str, says: str, offset: int) -> None:
 
 
 def test_hints_say_what_was_meant() -> None:
-    """Names nearby, braces that are none, arithmetic."""
-    for text, hint in (("lenght(a)", "did you mean 'length'?"), ("{l}", "write l"), ("a + b", "add(a, b)")):
+    """Names nearby, braces that are none, arithmetic, names to be quoted."""
+    for text, hint in (("lenght(a)", "did you mean 'length'?"), ("{l}", "write l"), ("a + b", "add(a, b)"), ("a.city-id", '"city-id"')):
         with pytest.raises(ExpressionSyntax) as fault:
             parse_expression(text)
         assert hint in (fault.value.hint or "")
