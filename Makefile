@@ -58,8 +58,8 @@ bench: setup ## side by side with other programs: CPU per request and latency, i
 bench-live: setup ## deliveries per second and CPU per delivery over WebSockets
 	$(BIN)/python bench/live.py
 
-soak: setup ## minutes of load with faults: memory, tasks and connections must stay level
-	SOAK=100000 $(BIN)/python -m pytest -q tests/soak
+soak: setup ## minutes of load with faults: memory, tasks and connections must stay level; thousands of requests and frames made up
+	SOAK=100000 $(BIN)/python -m pytest -q tests/soak tests/spec/test_no_request_makes_a_5xx.py tests/spec/test_frames_of_every_sort.py
 
 docs: setup ## write the generated pages anew
 	$(BIN)/merganser schema > config/merganser.schema.json

@@ -34,7 +34,7 @@ ENDS = {4400, 4401, 4403, 4409, 4429, 1009}
 ENDS_OF_WIRE = {1000, 1002, 1005, 1007, 1009, 4400}
 """And for what is no frame (RFC 6455 section 7.4.1), or a client's own end."""
 LIVE = {"connection_ack", "subscribed", "part", "complete", "update"}
-EXAMPLES = max(5, int(os.environ.get("SOAK", "0")) // 100)
+EXAMPLES = max(5, int(os.environ.get("SOAK", "0")) // 2000)
 CATALOG: dict[str, Any] = {
     "auth": {"k": {"type": "api_key", "keys": {"a": "sha256:" + "a" * 64}}},
     "upstreams": {"u": {"url": "http://up.test"}},
@@ -237,6 +237,7 @@ async def test_pongs_do_not_pile_up_for_who_does_not_read(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60 + EXAMPLES * 10)
 def test_the_corpus_changed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Mutated messages one after the other: while the connection stands, its own subscription lives on too."""
 

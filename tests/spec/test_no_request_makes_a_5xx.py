@@ -40,7 +40,7 @@ from tests.fakes.weather import Weather
 
 ROOT = Path(__file__).parent.parent.parent
 CATALOGS = [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests/fakes/every_kind.yaml"]
-EACH = int(os.environ.get("SOAK", "0")) // 50 or 8
+EACH = int(os.environ.get("SOAK", "0")) // 500 or 8
 """Requests per operation and mode."""
 CHECKS = [
     status_code_conformance,
