@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -19,17 +20,24 @@ from redis.exceptions import RedisError, ResponseError
 Command = tuple[bytes | str | float, ...]
 
 BATCH = 64
-"""Commands at once at most: large values must arrive in time too."""
+"""Commands at once at most."""
 
 TURNS = 5
 """Turns of the loop that are granted after the patience: none of time on a calm loop; on a busy one what has arrived is read in them."""
 
 
+@dataclass(slots=True)
+class Pulse:
+    """How many answers Redis has given on all lanes: while it answers some it is alive, busy with large values perhaps."""
+
+    answers: int = 0
+
+
 class Lane:
     """Sends batches one after another. Made without connecting; `aclose` it."""
 
-    def __init__(self, connect: Callable[[], AbstractConnection], patience: float) -> None:
-        self._connect, self._patience = connect, patience
+    def __init__(self, connect: Callable[[], AbstractConnection], patience: float, pulse: Pulse) -> None:
+        self._connect, self._patience, self._pulse = connect, patience, pulse
         self._connection = connect()
         self._waiting: deque[tuple[Command, asyncio.Future[Any]]] = deque()
         self._sending: asyncio.Task[None] | None = None
@@ -69,14 +77,17 @@ class Lane:
         self._waiting.clear()
 
     async def _in_time(self, commands: list[Command]) -> list[Any]:
-        """The answers, if they come within the patience; that our own loop is busy is not held against Redis."""
+        """The answers, if Redis never is silent for longer than the patience; that our own loop is busy is not held against Redis."""
         exchange = asyncio.create_task(self._exchange(commands), name="shared store exchange")
+        heard = -1
         try:
-            await asyncio.wait((exchange,), timeout=self._patience)
-            for _ in range(TURNS):
-                if exchange.done():
-                    return exchange.result()
-                await asyncio.sleep(0)
+            while self._pulse.answers != heard:
+                heard = self._pulse.answers
+                await asyncio.wait((exchange,), timeout=self._patience)
+                for _ in range(TURNS):
+                    if exchange.done():
+                        return exchange.result()
+                    await asyncio.sleep(0)
             raise TimeoutError
         finally:
             if not exchange.done():
@@ -95,28 +106,30 @@ class Lane:
         connection = self._connection
         try:
             await connection.send_packed_command(connection.pack_commands(commands))
-            return [await _answer(connection) for _ in commands]
+            return [await self._answer() for _ in commands]
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
+
+    async def _answer(self) -> Any:
+        """The next answer; an error that Redis says of one command is that command's alone."""
+        try:
+            return await self._connection.read_response()
+        except ResponseError as fault:
+            return fault
+        finally:
+            self._pulse.answers += 1
 
     async def aclose(self) -> None:
         """Ends what is under way and closes the connection."""
         if self._sending is not None:
             self._sending.cancel()
             await asyncio.wait((self._sending,))
+        self._fail([], Lost("closed"))  # who came when nothing had been sent yet
         await self._connection.disconnect(nowait=True)
 
     def __repr__(self) -> str:
         return f"<Lane {len(self._waiting)} wait{'' if self._sending is None else ', one batch under way'}>"
-
-
-async def _answer(connection: AbstractConnection) -> Any:
-    """The next answer; an error that Redis says of one command is that command's alone."""
-    try:
-        return await connection.read_response()
-    except ResponseError as fault:
-        return fault
 
 
 def _settle(answer: asyncio.Future[Any], said: Any) -> None:

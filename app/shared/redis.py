@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.core.events import Emit, StoreChanged
-from app.shared.lane import Lane
+from app.shared.lane import Lane, Pulse
 
 PATIENCE = 0.05
 """Seconds that one command may take (the contract's section 8)."""
@@ -51,7 +51,8 @@ class RedisStore:
 
     def __init__(self, url: str, prefix: str, now: Callable[[], float], emit: Emit) -> None:
         pool: Any = ConnectionPool.from_url(url, **_CONNECTION)
-        self._lanes = [Lane(pool.make_connection, PATIENCE) for _ in range(LANES)]
+        pulse = Pulse()
+        self._lanes = [Lane(pool.make_connection, PATIENCE, pulse) for _ in range(LANES)]
         self._prefix, self._now, self._emit = prefix, now, emit
         self._rests_until = 0.0
         self._is_up = True

@@ -164,3 +164,12 @@ async def test_closing_ends_who_still_waits(server: RedisServer, store: RedisSto
     await asyncio.sleep(0)
     await store.aclose()
     assert await asyncio.gather(*waiting) == [None] * 100
+
+
+async def test_many_large_values_at_once_are_no_reason_to_call_it_down(store: RedisStore, events: list[Event]) -> None:
+    """The patience is for a silence, not for all that are on their way."""
+    value = b"x" * 250_000
+    await asyncio.gather(*(store.put(f"k{n}", value, 10) for n in range(40)))
+    found = await asyncio.gather(*(store.get(f"k{n}") for n in range(40)))
+    assert found == [value] * 40
+    assert events == []
