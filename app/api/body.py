@@ -12,12 +12,11 @@ from starlette.types import Receive, Scope
 from app.api.problems import Fault, Problem
 from app.catalog.schema import Body
 from app.core.data import Data
+from app.core.depth import MAX_DEPTH, is_too_deep
 
 MOST_FAULTS = 100
 """Faults of one body that are told; a client that has made more learns of the others next time."""
 
-DEEPEST = 200
-"""Levels of nesting: as for upstreams' JSON (section 3 of the contract)."""
 
 _decode = msgspec.json.Decoder().decode
 _IDENTITY = (b"", b"identity")
@@ -89,8 +88,8 @@ def parse_strict(raw: bytes) -> Any:
         raise Problem(400, "The body is not UTF-8.") from None
     except (msgspec.DecodeError, RecursionError):
         raise Problem(400, "The body is not strict JSON.") from None
-    if raw.count(b"[") + raw.count(b"{") > DEEPEST and _depth(value) > DEEPEST:
-        raise Problem(400, f"The body is nested more than {DEEPEST} deep.")
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and is_too_deep(value):
+        raise Problem(400, f"The body is nested more than {MAX_DEPTH} deep.")
     return value
 
 
@@ -131,13 +130,3 @@ def _fault(error: ValidationError) -> Fault:
         at.append(kind.property)  # type: ignore[attr-defined]
         return {"loc": at, "msg": "must be given", "type": "required"}
     return {"loc": at, "msg": error.message[:500], "type": kind.name}
-
-
-def _depth(value: Any) -> int:
-    """How deep lists and objects are nested; without recursion."""
-    level, depth = [value], 0
-    while level:
-        inner = [one for one in level if isinstance(one, list | dict)]
-        depth += bool(inner)
-        level = [one for holder in inner for one in (holder.values() if isinstance(holder, dict) else holder)]
-    return depth

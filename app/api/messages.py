@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from app.core.depth import MAX_DEPTH, is_too_deep
+
 SUBPROTOCOL = "merganser.v1"
 MAX_MESSAGE = 16 * 1024
 MAX_SUBSCRIPTIONS = 100
@@ -258,6 +260,8 @@ def read(text: str) -> FromClient | Named:
     """One frame of a client. `Named` for a `subscribe` whose id is good and the rest is not; raises Unusable where nothing can be made of it."""
     try:
         envelope = _envelope.decode(text)
+        if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(msgspec.json.decode(text)):
+            raise Unusable("nested too deep")
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
         raise Unusable("not a JSON object with a type") from fault
     if (decoder := envelope.kinds.get(envelope.type)) is None:

@@ -18,6 +18,7 @@ from joserfc.errors import JoseError, SecurityWarning
 
 from app.api.jwks import ALGORITHMS, Key, Keys
 from app.catalog.schema import Jwt
+from app.core.depth import is_too_deep
 from app.core.identity import Identity
 
 LEEWAY = 30.0
@@ -138,7 +139,7 @@ def _object(text: bytes) -> dict[str, Any] | None:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, ValueError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not is_too_deep(value) else None
 
 
 def _is_moment(value: Any) -> bool:

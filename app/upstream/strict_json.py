@@ -14,10 +14,8 @@ from itertools import accumulate
 import msgspec
 import orjson
 
+from app.core.depth import MAX_DEPTH
 from app.core.errors import DecodeFailed
-
-MAX_DEPTH = 200
-"""Levels of objects and lists: below what every parser after us bears (orjson writes 254, Python recurses 1000)."""
 
 _grammar = msgspec.json.Decoder(msgspec.Raw).decode
 

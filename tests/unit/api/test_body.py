@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive
 
-from app.api.body import DEEPEST, Bodies, ClientGone, parse_strict
+from app.api.body import Bodies, ClientGone, parse_strict
 from app.api.problems import Problem
 from app.catalog.schema import Body
+from app.core.depth import MAX_DEPTH
 
 PERSON = {
     "type": "object", "required": ["name"], "additionalProperties": False,
@@ -93,7 +94,7 @@ async def test_half_a_body_is_no_request() -> None:
 @pytest.mark.parametrize("raw", [
     b"{", b'{"a": 1,}', b'{"a": 1} {}', b"{'a': 1}", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\xff"}', b'{"a": "\xed\xa0\x80"}', b'"\xc0\xaf"',
     '{"a": 1}'.encode("utf-16"), b'{"a": "\\ud800"}', b'"\x00"', b"1\x00", b'"\n"', b"01", b"nope", b"1e400", b"[" * 100_000, b"\xef\xbb\xbf1", b"",
-    b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1),
+    b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
 ])  # fmt: skip
 def test_what_is_no_strict_json_is_a_400(raw: bytes) -> None:
     """RFC 8259, one value, at most 200 deep."""
@@ -104,7 +105,7 @@ def test_what_is_no_strict_json_is_a_400(raw: bytes) -> None:
 
 @pytest.mark.parametrize(("raw", "value"), [
     (b"9007199254740993", 2**53 + 1), (b"123456789012345678901234567890", 123456789012345678901234567890), (b'"\\u0000"', "\0"),
-    (b"[" * DEEPEST + b"]" * DEEPEST, None), (b'"' + b"[" * 500 + b'"', "[" * 500), (b' {"\\ud83e\\udd86": "\xc3\xb1"}\n', {"\U0001f986": "ñ"}),
+    (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, None), (b'"' + b"[" * 500 + b'"', "[" * 500), (b' {"\\ud83e\\udd86": "\xc3\xb1"}\n', {"\U0001f986": "ñ"}),
 ])  # fmt: skip
 def test_unusual_json_is_taken_exactly(raw: bytes, value: Any) -> None:
     """Integers of any size, escaped NUL, brackets in texts."""

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.core.depth import MAX_DEPTH
 from app.core.errors import DecodeFailed
-from app.upstream.strict_json import MAX_DEPTH, checked
+from app.upstream.strict_json import checked
 
 NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,5})?([eE][+-]?[0-9]{1,4})?\Z")
 
