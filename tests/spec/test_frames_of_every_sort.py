@@ -227,7 +227,7 @@ async def test_pongs_do_not_pile_up_for_who_does_not_read(tmp_path: Path) -> Non
         socket.transport.write(ping * 60_000)
         while socket.transport.get_write_buffer_size():  # noqa: ASYNC110 - sockets tell no event
             await asyncio.sleep(0.01)
-        assert ours.transport.get_write_buffer_size() < 256 * 1024
+        assert ours.transport.get_write_buffer_size() < 512 * 1024, "one read of asyncio is 256 KiB, of 7.6 MB"
         socket.transport.write(bytes.fromhex("018000000000") + nothing * 100_000)
         while socket.transport.get_write_buffer_size():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
