@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
+from requests.exceptions import ContentDecodingError
 from schemathesis import Case, GenerationMode
 from schemathesis.config import ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.python.asgi import shutdown_lifespans
@@ -40,7 +41,7 @@ from tests.fakes.weather import Weather
 
 ROOT = Path(__file__).parent.parent.parent
 CATALOGS = [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests/fakes/every_kind.yaml"]
-EACH = int(os.environ.get("SOAK", "0")) // 500 or 8
+EACH = int(os.environ.get("SOAK", "0")) // 500 or 6
 """Requests per operation and mode."""
 CHECKS = [
     status_code_conformance,
@@ -82,7 +83,11 @@ def ask(operation: APIOperation, mode: GenerationMode, seen: Counter[int]) -> No
     )  # fmt: skip
     @given(case=operation.as_strategy(mode), credentials=CREDENTIALS, accept=ACCEPT)
     def asked(case: Case, credentials: dict[str, str], accept: str) -> None:
-        response = case.call(headers={**credentials, "Accept": accept})
+        try:
+            response = case.call(headers={**credentials, "Accept": accept})
+        except ContentDecodingError:
+            assert passes, "bytes of an upstream that are no gzip may pass, none of ours"
+            return
         seen[response.status_code] += 1
         is_ours = not passes or response.headers.get("content-type") == ["application/problem+json"]
         if is_ours:
