@@ -63,11 +63,14 @@ class EndpointHandler:
             return
 
     async def _inputs(self, plan: Plan, scope: Scope, receive: Receive, service: Service) -> Inputs:
-        """What the request brings, once it may: 401, then 429, then 422 with every fault, then 403."""
+        """What the request brings, once it may: 401, then 429, then 422 with every fault, then 403.
+
+        Where `allow` says no the request is not counted: else who may not ask could use up what others may.
+        """
         context = context_of(scope, service.settings.trusted_proxies)
         if plan.spec.auth:
             context.identity = await service.gate.identify(plan.spec.auth, context.headers)
-        if plan.spec.limit is not None:
+        if plan.allow is None:
             await service.gate.limit(plan, context)
         query = context.query = parse_query(scope.get("query_string", b""))
         params, faults = self._params.bind(scope["path_params"], query, context.headers)
@@ -77,6 +80,7 @@ class EndpointHandler:
         inputs = Inputs(params, context, body)
         if plan.allow is not None:
             service.gate.authorize(plan, new_scope(plan, inputs))
+            await service.gate.limit(plan, context)
         return inputs
 
     async def _body(self, plan: Plan, scope: Scope, receive: Receive) -> tuple[Data | None, list[Fault]]:

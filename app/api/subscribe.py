@@ -110,15 +110,17 @@ class Desk:
         return plan
 
     async def _inputs(self, plan: Plan, client: Client, given: Mapping[str, Any], request_id: str) -> tuple[Inputs, float | None]:
-        """401, 429, 422, 403, in this order."""
+        """401, 429, 422, 403, in this order; 429 last where `allow` decides who is counted."""
         identity = await self._gate.identify(plan.spec.auth, client.credentials) if plan.spec.auth else None
         context = Context(request_id, "GET", client.address, client.headers, _query(plan, given), identity, *continued(list(client.headers)))
-        await self._gate.limit(plan, context)
+        if plan.allow is None:
+            await self._gate.limit(plan, context)
         params = self._params[plan.name]
         sent = {name: value for name, value in client.headers if name in params.headers}
         inputs = Inputs(params.bind_json({**_by_declared_name(plan, sent), **given}), context)
         if plan.allow is not None:
             self._gate.authorize(plan, new_scope(plan, inputs))
+            await self._gate.limit(plan, context)
         return inputs, identity.expires if identity is not None else None
 
 
