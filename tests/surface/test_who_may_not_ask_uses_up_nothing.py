@@ -7,8 +7,11 @@ from typing import Any
 from tests.fakes.service import serving
 
 LIMITED: dict[str, Any] = {
-    "get": "/x", "params": {"who": {"in": "query"}, "n": {"in": "query", "type": "integer"}}, "calls": {"a": "/a"}, "limit": {"rate": "1/h", "by": "endpoint"},
-}  # fmt: skip
+    "get": "/x",
+    "params": {"who": {"in": "query"}, "n": {"in": "query", "type": "integer"}},
+    "calls": {"a": "/a"},
+    "limit": {"rate": "1/h", "by": "endpoint"},
+}
 
 
 async def test_a_refused_client_leaves_the_bucket_to_the_others() -> None:
