@@ -8,7 +8,6 @@ without a byte too many, with nothing of the request left to send.
 from __future__ import annotations
 
 import asyncio
-import select
 import ssl
 import time
 from typing import Any, cast
@@ -25,12 +24,15 @@ _BODILESS = frozenset((204, 304))
 
 
 class Connection(asyncio.Protocol):
-    """A keep-alive connection; `retires` is the moment (loop's clock) after which it is not used again."""
+    """A keep-alive connection; `retires` is the moment (loop's clock) after which it is not used again.
+
+    `emptied` is when its socket was last seen empty (time.monotonic).
+    """
 
     __slots__ = (
         "_deadline", "_exchange", "_fed", "_fires", "_has_head", "_has_length", "_headers", "_interim", "_is_awaited", "_is_complete",
-        "_is_dirty", "_keep", "_loop", "_noted", "_owner", "_parser", "_poll", "_resumed", "_started", "_timer", "_timing", "_transport",
-        "idle_since", "is_closed", "is_sent", "retires",
+        "_is_dirty", "_keep", "_loop", "_noted", "_owner", "_parser", "_resumed", "_started", "_timer", "_timing", "_transport",
+        "emptied", "fd", "idle_since", "is_closed", "is_sent", "retires",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -46,6 +48,8 @@ class Connection(asyncio.Protocol):
         self.retires = float("inf")
         self.is_closed = False
         self.idle_since = 0.0
+        self.emptied = 0.0
+        self.fd = -1
 
     # --- what its pool and its exchange ask of it
 
@@ -91,8 +95,8 @@ class Connection(asyncio.Protocol):
             self.close()
 
     def is_usable(self, now: float) -> bool:
-        """Whether another request may be written: young, open, and without a byte or an end that nobody asked for waiting in the socket."""
-        return not (self.is_closed or now >= self.retires or self._transport.is_closing() or self._poll.poll(0))
+        """Whether another request may be written, as far as it knows: it is young, and open. Its pool looks into the socket."""
+        return not (self.is_closed or now >= self.retires or self._transport.is_closing())
 
     def close(self) -> None:
         """Ends the connection at once; an exchange on it is the caller's to inform."""
@@ -137,8 +141,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self.fd = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:
@@ -255,6 +258,7 @@ class Connection(asyncio.Protocol):
         except CallFailure as failure:
             exchange.failed(failure)
         if self._keep and self.is_sent and not self._is_dirty and not self.is_closed and not self._transport.get_write_buffer_size():
+            self.emptied = time.monotonic()
             cast(Owner, self._owner).released(self)
         else:
             self.close()

@@ -17,6 +17,7 @@ from app.upstream.connection import Connection
 from app.upstream.dial import Dialer
 from app.upstream.exchange import Unanswered
 from app.upstream.gather import Gather
+from app.upstream.lookout import Lookout
 from app.upstream.stream import Stream
 
 
@@ -42,6 +43,7 @@ class Pool:
         self._bounds = bounds
         self._idle: dict[Connection, None] = {}  # in the order of their last use
         self._busy: set[Connection] = set()
+        self._lookout = Lookout()
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -119,7 +121,7 @@ class Pool:
             handed = await self._wait(expires)
             if handed is None:
                 return await self._dial(expires), False
-            if handed.is_usable(self._loop.time()):
+            if self._is_good(handed, self._loop.time()):
                 return handed, True
             handed.close()
 
@@ -131,11 +133,15 @@ class Pool:
         now = self._loop.time()
         while idle:
             connection, _ = idle.popitem()
-            if connection.is_usable(now):
+            if self._is_good(connection, now):
                 self._busy.add(connection)
                 return connection
             connection.close()
         return None
+
+    def _is_good(self, connection: Connection, now: float) -> bool:
+        """Whether another request may be written: no byte and no end that nobody asked for waits in the socket."""
+        return connection.is_usable(now) and not self._lookout.has_news(connection.fd, connection.emptied)
 
     async def _wait(self, expires: float) -> Connection | None:
         """Stands in line for a connection, or for the right to make one (None; then it is counted already)."""
@@ -172,6 +178,7 @@ class Pool:
             self._free()
             raise Unanswered(sent=False)
         connection.adopt(self, timing, self._loop.time() + self._bounds.age * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        self._lookout.watch(connection.fd, connection)
         self._busy.add(connection)
         return connection
 
@@ -204,6 +211,7 @@ class Pool:
         """Forgets a connection that is gone."""
         self._busy.discard(connection)
         self._idle.pop(connection, None)
+        self._lookout.leave(connection.fd, connection)
         self._free()
 
     def _sweep(self) -> None:
@@ -228,6 +236,7 @@ class Pool:
         self._waiters.clear()
         for connection in [*self._idle, *self._busy]:
             connection.shut_down()
+        self._lookout.close()
 
     def __repr__(self) -> str:
         return f"<Pool {self.count} connections, {len(self._idle)} idle, {len(self._waiters)} waiting>"
