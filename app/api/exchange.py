@@ -10,6 +10,7 @@ half-close is a disconnect.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 import socket
@@ -24,7 +25,9 @@ from app.api import refusals
 from app.api.edge import Edge
 
 _NOT_A_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
-_NOT_A_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_VALUE = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
+"""What a header's value may hold: no control character leaves, whoever wrote it."""
+_FRAMING = frozenset((b"connection", b"content-length", b"content-type", b"transfer-encoding"))
 _UNSENT = 16 << 10
 """Bytes of a live stream that the kernel keeps unsent; without it megabytes of stale updates lie there."""
 _log = logging.getLogger("uvicorn.error")
@@ -115,20 +118,19 @@ class Exchange(RequestResponseCycle):
         if message["type"] != "http.response.start":
             raise RuntimeError(f"http.response.start comes first, not {message['type']}")
         status, headers = message["status"], [*self._state.default_headers, *message.get("headers", ())]
-        _check(headers)
+        if b"".join([value for _, value in headers]).translate(None, _VALUE):
+            raise RuntimeError("a header value that HTTP does not allow")
         self.response_started = True
         self.waiting_for_100_continue = False
         if self.more_body or self._edge.is_draining:
             self.keep_alive = False
         lines = [STATUS_LINE[status]]
         for name, value in headers:
-            key = name.lower()
-            if key == b"connection":
-                if b"close" in value.lower():
-                    self.keep_alive = False
-                continue
-            self._frame(key, value)
-            lines += (key, b": ", value, b"\r\n")
+            key = _field_name(name)
+            if key in _FRAMING:
+                self._frame(key, value)
+            if key != b"connection":
+                lines += (key, b": ", value, b"\r\n")
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         if status in (204, 304):
@@ -150,8 +152,10 @@ class Exchange(RequestResponseCycle):
             self.transport.write(data)
 
     def _frame(self, key: bytes, value: bytes) -> None:
-        """Takes what a header says of the answer's length, and whether it is a live stream."""
-        if key == b"content-length" and self.chunked_encoding is None:
+        """Takes what a header says of the answer's length and of the connection, and whether it is a live stream."""
+        if key == b"connection":
+            self.keep_alive = self.keep_alive and b"close" not in value.lower()
+        elif key == b"content-length" and self.chunked_encoding is None:
             self.expected_content_length = int(value)
             self.chunked_encoding = False
         elif key == b"transfer-encoding" and value.lower() == b"chunked":
@@ -225,9 +229,9 @@ class Exchange(RequestResponseCycle):
         self._end()
 
 
-def _check(headers: list[tuple[bytes, bytes]]) -> None:
-    """No control character leaves in a header, whoever wrote it: an answer cannot be split."""
-    if _NOT_A_NAME.search(b"".join(name for name, _ in headers)):
+@functools.lru_cache(maxsize=1024)
+def _field_name(name: bytes) -> bytes:
+    """The name in lower case; services send few different ones. RuntimeError for what is none: an answer cannot be split."""
+    if _NOT_A_NAME.search(name):
         raise RuntimeError("a header name that HTTP does not allow")
-    if _NOT_A_VALUE.search(b"".join(value for _, value in headers)):
-        raise RuntimeError("a header value that HTTP does not allow")
+    return name.lower()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
+from msgspec import Struct
 from starlette.types import Scope
 
 T = TypeVar("T")
@@ -32,8 +33,7 @@ class _Node(Generic[T]):
     ends: dict[str, tuple[T, tuple[str, ...]]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Found(Generic[T]):
+class Found(Struct, Generic[T]):
     """What a path leads to: the route for the method, if any, and the methods of every route that the path fits."""
 
     route: T | None
@@ -63,7 +63,8 @@ class Paths(Generic[T]):
 
     def find(self, path: bytes, method: str) -> Found[T]:
         """The best route for a path as sent, without its query. BadPath where it is not UTF-8."""
-        segments = [_decoded(segment) for segment in path.removeprefix(b"/").split(b"/")]
+        sent = path.removeprefix(b"/")
+        segments = [_decoded(segment) for segment in sent.split(b"/")] if b"%" in sent else _decoded(sent).split("/")
         if "." in segments or ".." in segments:
             return Found(None, {}, frozenset())
         methods: set[str] = set()
@@ -94,6 +95,15 @@ def _mixed(node: _Node[T], segment: str) -> _Node[T]:
 
 def _find(node: _Node[T], segments: list[str], at: int, values: tuple[str, ...], method: str, methods: set[str]) -> Found[T] | None:
     """The first route for the method, the most literal way first; on the way, the methods of those that the path fits otherwise."""
+    while at < len(segments) and not node.mixed and (node.param is None or not node.literals):  # one way at most leads on
+        segment = segments[at]
+        if node.param is not None and segment:
+            node, values = node.param, (*values, segment)
+        elif (below := node.literals.get(segment)) is not None:
+            node = below
+        else:
+            return None
+        at += 1
     if at == len(segments):
         end = node.ends.get(method) or (node.ends.get("GET") if method == "HEAD" else None)
         if end is not None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import Struct
 from starlette.types import Scope
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(Struct):
     """Filled in on the way by whoever knows; `calls` counts those that had settled, `status` is 0 until a head is sent."""
 
     request_id: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.data import Data
 from app.core.outcome import Outcome
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """What a plan's run came to.
 
     `parts`: top-level key to JSON value, in declared order; None where the answer has no fixed keys (`response` is one
@@ -23,11 +23,14 @@ class Answer:
     whole: Data | None = None
     failed: bool = False
     began: float = 0.0
+    _complete: bool | None = None
 
     @property
     def complete(self) -> bool:
         """Whether every call answered or was skipped on purpose."""
-        return not self.failed and all(o.is_complete for o in self.outcomes.values())
+        if self._complete is None:
+            self._complete = not self.failed and all(o.is_complete for o in self.outcomes.values())
+        return self._complete
 
     @property
     def data(self) -> Data:

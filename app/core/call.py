@@ -5,9 +5,10 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.context import Context
 from app.core.data import canonical
@@ -33,7 +34,7 @@ class Record(Struct):
     lingers: Future[Any] | None = None
 
 
-class Flight(Struct):
+class Flight(Struct, eq=False):
     """A request that several callers may share: it outlives each of them, and ends with the last.
 
     `until` is the latest deadline of those who joined. `is_cut` turns true when the last of them has run out of time: the
@@ -62,6 +63,19 @@ class Reading:
     def __post_init__(self) -> None:
         key = f"{self.decode} {self.max_body} {sorted(self.null_on)} {self.graphql} {self.source}"
         object.__setattr__(self, "key", key)
+
+
+class Changes(TypedDict, total=False):
+    """What policies say anew of a call."""
+
+    target: str
+    headers: Headers
+    deadline: float
+    expires: float
+    origin: str
+    credentials: Headers
+    record: Record
+    flight: Flight
 
 
 class Call(Struct):
@@ -103,32 +117,9 @@ class Call(Struct):
         args = canonical(self.args) if self.args is not None else None
         return (self.upstream, self.method, self.target, self.headers, self.body, args, self.reading.key)
 
-    def but(
-        self,
-        *,
-        target: str | None = None,
-        headers: Headers | None = None,
-        deadline: float | None = None,
-        expires: float | None = None,
-        origin: str | None = None,
-        credentials: Headers | None = None,
-        record: Record | None = None,
-        flight: Flight | None = None,
-    ) -> Call:
+    def but(self, **changes: Unpack[Changes]) -> Call:
         """This call with something else about it."""
-        return Call(
-            self.name, self.upstream, self.method,
-            self.target if target is None else target,
-            self.headers if headers is None else headers,
-            self.body, self.args,
-            self.deadline if deadline is None else deadline,
-            self.reading, self.context,
-            self.record if record is None else record,
-            self.expires if expires is None else expires,
-            self.origin if origin is None else origin,
-            self.credentials if credentials is None else credentials,
-            self.flight if flight is None else flight,
-        )  # fmt: skip
+        return replace(self, **changes)
 
 
 Send: TypeAlias = Callable[[Call], Awaitable[Reply]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from app.core.identity import Identity
 
 
-@dataclass(slots=True)
-class Context:
+class Context(Struct):
     """One inbound request, or one subscription.
 
     `headers`: the client's, names in lower case, as sent, repeated ones repeated. `query`: the client's decoded pairs.

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from app.catalog.schema import CallSpec, Endpoint, Forward, Param
 from app.core.call import Call, Record, Send
 from app.core.context import Context
@@ -15,8 +17,7 @@ from app.expressions.expression import Expression
 from app.policies.stack import Stack
 
 
-@dataclass(slots=True)
-class Inputs:
+class Inputs(Struct):
     """What one request brings: typed params (null where not given), its body, and who asks how."""
 
     params: dict[str, Any]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from app.core.answer import Answer
 from app.core.call import Record
@@ -32,12 +33,11 @@ class RequiredFailed(Exception):
     """A required call failed: raised in the TaskGroup to end the other calls, never seen outside `run`."""
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(Struct):
     """Where an answer stands: what expressions can see by now, and the outcomes in order of settling."""
 
     scope: Scope
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = {}
 
     def settle(self, outcome: Outcome) -> None:
         """Takes a settled call; its data, null included, can be seen from now on."""

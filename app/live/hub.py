@@ -7,7 +7,9 @@ newcomer is refused.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from app.core.runtime import Runtime
 from app.engine.plan import Inputs, Plan

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Protocol
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from app.core.answer import Answer
 from app.core.context import Context

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 
+from msgspec import field
+
 from app.core.call import Call, Flight, Policy, Record, Send
 from app.core.errors import CallFailure, InternalFailure, TimedOut
 from app.core.events import CacheAsked
@@ -16,19 +18,15 @@ _Landing = Reply | BaseException | None
 """What a caller's wait ends with: the shared outcome, or None when the caller's own time is up."""
 
 
-class _Shared:
+class _Shared(Flight, kw_only=True, eq=False):
     """A flight and who waits for it. `record` is that of the call that began it: the attempts are everyone's."""
 
-    __slots__ = ("callers", "flight", "has_landed", "is_listed", "landing", "record", "task")
-
-    def __init__(self, call: Call) -> None:
-        self.flight = Flight(call.deadline)
-        self.record: Record = call.record
-        self.callers: set[asyncio.Future[_Landing]] = set()
-        self.task: asyncio.Task[None]
-        self.is_listed = True
-        self.has_landed = False
-        self.landing: _Landing = None
+    record: Record
+    callers: set[asyncio.Future[_Landing]] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+    is_listed: bool = True
+    has_landed: bool = False
+    landing: _Landing = None
 
 
 class Coalescer:
@@ -43,12 +41,13 @@ class Coalescer:
         self._send = send
         self._flights = flights
         self._alarms = state.runtime.alarms
+        self._tasks = state.runtime.tasks
         self._joined = CacheAsked(state.name, "coalesced")
         self._task_name = f"flight {state.name}"
 
     async def send(self, call: Call) -> Reply:
         """Joins the flight of an identical call, or begins one; waits for it until the caller's own deadline."""
-        if self._state.runtime.tasks.is_closing:
+        if self._tasks.is_closing:
             return await self._send(call)
         key = call.key
         shared = self._flights.get(key)
@@ -81,14 +80,14 @@ class Coalescer:
 
     def _join(self, shared: _Shared, call: Call) -> None:
         call.record.cache = "coalesced"
-        shared.flight.until = max(shared.flight.until, call.deadline)
+        shared.until = max(shared.until, call.deadline)
         self._state.cached["coalesced"] += 1
         self._state.runtime.emit(self._joined)
 
     def _take_off(self, key: Hashable, call: Call) -> _Shared:
-        shared = _Shared(call)
-        own = call.but(deadline=INFINITE, flight=shared.flight)
-        shared.task = self._state.runtime.tasks.spawn(self._fly(key, shared, own), name=self._task_name)
+        shared = _Shared(until=call.deadline, record=call.record)
+        own = call.but(deadline=INFINITE, flight=shared)
+        shared.task = self._tasks.spawn(self._fly(key, shared, own), name=self._task_name)
         self._flights[key] = shared
         return shared
 
@@ -111,9 +110,10 @@ class Coalescer:
     def _end(self, key: Hashable, shared: _Shared, is_late: bool) -> None:
         """The last caller has left: nobody may join any more, and the request is cancelled."""
         self._unlist(key, shared)
-        shared.flight.is_cut = is_late
-        shared.flight.until = -INFINITE  # whatever would go on, a retry or a hedge, does not
-        shared.task.cancel()
+        shared.is_cut = is_late
+        shared.until = -INFINITE  # whatever would go on, a retry or a hedge, does not
+        if shared.task is not None:
+            shared.task.cancel()
 
     def _unlist(self, key: Hashable, shared: _Shared) -> None:
         if shared.is_listed:

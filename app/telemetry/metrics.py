@@ -42,7 +42,7 @@ class Metrics:
         self._declare_requests()
         self._declare_upstreams()
         self._declare_process()
-        self._takes: dict[type, Callable[[Any], None]] = {
+        self.takes: dict[type, Callable[[Any], None]] = {  # what counts an event, by its type
             events.RequestEnded: self._request_ended,
             events.CallEnded: self._call_ended,
             events.AttemptEnded: self._attempt_ended,
@@ -122,12 +122,6 @@ class Metrics:
         return series
 
     # --- what is told
-
-    def emit(self, event: events.Event) -> None:
-        """Counts an event."""
-        take = self._takes.get(type(event))
-        if take is not None:
-            take(event)
 
     def _request_ended(self, event: events.RequestEnded) -> None:
         method = event.method if event.method in METHODS else "other"

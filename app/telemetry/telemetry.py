@@ -25,7 +25,7 @@ class Telemetry:
         self.metrics, self.logs = metrics, logs
         self.health = Health(self._upstream_changed, clock)
         self._patience, self._clock = patience, clock
-        self._takes: dict[type, Callable[[Any], None]] = {
+        told: dict[type, Callable[[Any], None]] = {
             RequestEnded: self._request_ended,
             AttemptEnded: self.health.attempt_ended,
             BreakerChanged: self.health.breaker_changed,
@@ -33,13 +33,12 @@ class Telemetry:
             StoreChanged: self._store_changed,
             FunctionFailed: self._function_failed,
         }
+        self._takes = {kind: tuple(takes[kind] for takes in (metrics.takes, told) if kind in takes) for kind in {*metrics.takes, *told}}
         self._told: set[tuple[str, ...]] = set()
 
     def emit(self, event: Event) -> None:
         """Counts an event, and logs it where it is worth a line."""
-        self.metrics.emit(event)
-        take = self._takes.get(type(event))
-        if take is not None:
+        for take in self._takes.get(type(event), ()):
             take(event)
 
     def fault(self, name: str, fault: BaseException) -> None:

@@ -36,7 +36,7 @@ def test_every_kind_of_event_is_counted() -> None:
     """No event falls through."""
     metrics = Metrics()
     for event in EVENTS:
-        metrics.emit(event)
+        metrics.takes[type(event)](event)
     assert value(metrics, "merganser_calls_total", endpoint="trip", call="sun", upstream="sky", status="failed", error="timeout") == 1
     assert value(metrics, "merganser_requests_total", endpoint="trip", method="GET", status="200") == 1
     assert value(metrics, "merganser_incomplete_answers_total", endpoint="trip") == 1
@@ -65,7 +65,7 @@ def test_seconds_are_counted_into_buckets_that_add_up() -> None:
 def test_a_method_that_a_client_made_up_is_no_label() -> None:
     """Labels are bounded."""
     metrics = Metrics()
-    metrics.emit(events.RequestEnded("-", "BREW", 405, 0.0, "r"))
+    metrics.takes[events.RequestEnded](events.RequestEnded("-", "BREW", 405, 0.0, "r"))
     assert value(metrics, "merganser_requests_total", endpoint="-", method="other", status="405") == 1
 
 
@@ -73,7 +73,7 @@ def test_names_follow_the_conventions() -> None:
     """Seconds and bytes as units, `_total` on counters, help everywhere, our prefix."""
     metrics = Metrics()
     for event in EVENTS:
-        metrics.emit(event)
+        metrics.takes[type(event)](event)
     for family in text_string_to_metric_families(metrics.render().decode()):
         assert family.documentation
         if family.name.startswith(("process_", "python_")):
@@ -103,7 +103,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
     one, two = Metrics(tmp_path), Metrics(tmp_path)
     for metrics, times in ((one, 3), (two, 4)):
         for _ in range(times):
-            metrics.emit(CALL)
+            metrics.takes[type(CALL)](CALL)
         metrics.connections.set((), times)
         metrics.share()
     labels = {"endpoint": "trip", "call": "sun", "upstream": "sky", "status": "failed", "error": "timeout"}
@@ -116,7 +116,7 @@ def test_workers_are_added_up(tmp_path: Path) -> None:
 def test_a_dead_worker_keeps_its_counts_and_loses_its_gauges(tmp_path: Path) -> None:
     """No counter ever goes back."""
     dead = Metrics(tmp_path)
-    dead.emit(CALL)
+    dead.takes[type(CALL)](CALL)
     dead.connections.set((), 5)
     dead.share()
     for path in tmp_path.glob("*.json"):
@@ -143,7 +143,7 @@ def _seconds_of(metrics: Metrics) -> float:
     start = time.perf_counter()
     for _ in range(2000):
         for event in (CALL, ATTEMPT, REQUEST):
-            metrics.emit(event)
+            metrics.takes[type(event)](event)
     return time.perf_counter() - start
 
 
