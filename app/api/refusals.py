@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
+import random
 import re
 from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ def answer(problem: Problem, headers: Iterable[tuple[bytes, bytes]], *, closes: 
     """The whole answer, head and body. `headers` are the request's, as far as they came: its id is echoed."""
     mark = _request_id(headers)
     if mark is None:
-        return os.urandom(8).hex().encode("ascii").join(_ready(problem, closes, is_head))
+        return (b"%016x" % random.getrandbits(64)).join(_ready(problem, closes, is_head))
     return _written(problem, mark, closes, is_head)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ upstreams:
 endpoints:
   x: {{get: "/x/{{n}}", deadline: 60s, calls: {{{calls}}}}}
 """
+DOCUMENT = b'{"it": [%b1]}' % (b"1234, " * 250)
+"""A body of the size that services send, 1.5 KB."""
 CALLS = ", ".join(f'{name}: {{upstream: u, path: "/{name}/{{n}}"}}' for name in "abcdef")
+CLIENTS = 16
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 REQUEST = b"GET /x/1 HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -29,7 +34,7 @@ async def _script(asked: Asked, line: Line) -> None:
         await asyncio.sleep(0.05)
     elif asked.path.endswith("/hang"):
         await asyncio.sleep(60)
-    await line.send(answer(b'{"it": [1, 2, 3]}'))
+    await line.send(answer(DOCUMENT))
 
 
 async def _client(port: int, until: float, seen: dict[int, list[float]]) -> None:
@@ -79,30 +84,34 @@ async def test_goodput_holds_at_ten_times_the_capacity(tmp_path: Path) -> None:
 
 
 async def test_saying_no_costs_a_tenth_of_serving(tmp_path: Path) -> None:
-    """CPU of a request that is shed, against CPU of one with six calls that is served; the application hears nothing of the former."""
+    """CPU of a request that is shed, against CPU of one with six calls that is served; the application hears nothing of the former.
+
+    Of several turns the best counts, of the one as of the other: what else runs on the machine only adds.
+    """
     async with FakeUpstream(_script) as upstream:
         (tmp_path / "merganser.yaml").write_text(CATALOG.format(url=upstream.url, calls=CALLS))
-        async with serving(tmp_path / "merganser.yaml", MERGANSER_MAX_IN_FLIGHT="1", MERGANSER_LOG_LEVEL="warning") as server:
-            line = await asyncio.open_connection("127.0.0.1", server.port)
-            await _ask(*line, b"/x/1", 50, {200})
-            served = await _cost(server, *line, b"/x/1", 500, {200})
-            holder = await asyncio.open_connection("127.0.0.1", server.port)
-            holder[1].write(REQUEST.replace(b"/x/1", b"/x/hang"))
+        async with serving(tmp_path / "merganser.yaml", MERGANSER_MAX_IN_FLIGHT=str(CLIENTS), MERGANSER_LOG_LEVEL="warning") as server:
+            lines = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CLIENTS)]
+            await _cost(server, lines, b"/x/1", 10, {200})
+            served = min([await _cost(server, lines, b"/x/1", 50, {200}) for _ in range(3)])
+            holders = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CLIENTS)]
             asked = len(upstream.asked)
-            while len(upstream.asked) < asked + 6:  # noqa: ASYNC110 - sockets tell no event
+            for _, writer in holders:
+                writer.write(REQUEST.replace(b"/x/1", b"/x/hang"))
+            while len(upstream.asked) < asked + 6 * CLIENTS:  # noqa: ASYNC110 - sockets tell no event
                 await asyncio.sleep(0.01)
-            shed = await _cost(server, *line, b"/x/1", 5000, {503})
-            for _, writer in (line, holder):
+            shed = min([await _cost(server, lines, b"/x/1", 500, {503}) for _ in range(3)])
+            for _, writer in (*lines, *holders):
                 writer.transport.abort()
-    assert len(upstream.asked) == asked + 6
+    assert len(upstream.asked) == asked + 6 * CLIENTS
     assert shed < served / 10, f"{shed * 1e6:.0f} against {served * 1e6:.0f} microseconds"
 
 
-async def _cost(server: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: bytes, number: int, expected: set[int]) -> float:
-    """CPU seconds of the server per request."""
+async def _cost(server: Process, lines: Sequence[Connection], path: bytes, number: int, expected: set[int]) -> float:
+    """CPU seconds of the server per request, of so many on each line."""
     before = cpu(server)
-    await _ask(reader, writer, path, number, expected)
-    return (cpu(server) - before) / number
+    await asyncio.gather(*(_ask(*line, path, number, expected) for line in lines))
+    return (cpu(server) - before) / (number * len(lines))
 
 
 async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: bytes, number: int, expected: set[int]) -> None:

@@ -55,7 +55,7 @@ async def test_every_request_is_told_once() -> None:
     async with serving({"x": {"get": "/x", "calls": {"a": "/a", "b": "/b"}}, "h": {"get": "/h", "calls": {"a": "/hang"}}}, {"/a": 1}) as service:
         events: list[RequestEnded] = []
         telemetry = service.app.state.service.telemetry
-        telemetry._takes[RequestEnded] = events.append
+        telemetry._takes[RequestEnded] = (events.append,)
         await service.get("/x", headers={"x-request-id": "one"})
         await service.get("/nope")
         await service.get("/x", headers={"accept": "application/x-ndjson"})
