@@ -82,7 +82,8 @@ async def settle(plan: Plan, step: Step, progress: Progress, context: Context, d
     outcome = Outcome(step.name, "ok", started, started)
     scope = progress.scope if step.forward is None else progress.scope.inner(request=request_of(context, step.forward))
     try:
-        _need(step, progress)
+        if step.needs:
+            _need(step, progress)
         if step.when is not None and not is_true(step.when.search(scope)):
             outcome.status = "skipped"
         elif runtime.now() >= deadline:

@@ -31,7 +31,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_deadline", "_exchange", "_fed", "_fires", "_has_head", "_has_length", "_headers", "_interim", "_is_awaited", "_is_complete",
-        "_is_dirty", "_keep", "_loop", "_noted", "_owner", "_parser", "_resumed", "_started", "_timer", "_timing", "_transport",
+        "_is_dirty", "_keep", "_loop", "_owner", "_parser", "_resumed", "_started", "_timer", "_timing", "_transport",
         "emptied", "fd", "idle_since", "is_closed", "is_sent", "retires",
     )  # fmt: skip
 
@@ -63,7 +63,6 @@ class Connection(asyncio.Protocol):
         """Writes a request, or its beginning, and expects the answer before `deadline`; then the exchange fails with `TimedOut`."""
         self._exchange = exchange
         self._headers: Fields = []
-        self._noted: dict[bytes, list[bytes]] = {}
         self._interim = self._fed = 0
         self._has_head = self._has_length = self._is_complete = self._is_dirty = self._keep = False
         self._is_awaited = True
@@ -195,25 +194,25 @@ class Connection(asyncio.Protocol):
             raise ProtocolFailed  # stops the parser: a second answer is never looked at
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        headers = self._headers
-        if len(headers) >= MAX_FIELDS:
-            raise TooLarge
-        name = name.lower()
-        headers.append((name, value.rstrip(b" \t")))
-        if name in _NOTED:
-            self._noted.setdefault(name, []).append(headers[-1][1])
+        self._headers.append((name, value))  # their number is bounded by their size, until it is looked at
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         status = parser.get_status_code()
+        if len(self._headers) > MAX_FIELDS:
+            raise TooLarge
         if status < 200:
             self._on_interim(status)
             return
         if parser.get_http_version() not in ("1.1", "1.0"):
             raise ProtocolFailed
-        noted, fields = self._noted, self._headers
+        fields = [(name.lower(), value.rstrip(b" \t")) for name, value in self._headers]
+        noted: dict[bytes, list[bytes]] = {}
+        for name, value in fields:
+            if name in _NOTED:
+                noted.setdefault(name, []).append(value)
         self._has_head = True
-        self._headers, self._noted = [], {}  # trailers are counted and dropped
+        self._headers = []  # trailers are dropped
         codings = noted.get(b"transfer-encoding")
         if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
             raise ProtocolFailed
@@ -243,7 +242,7 @@ class Connection(asyncio.Protocol):
 
     def _on_interim(self, status: int) -> None:
         self._interim += 1
-        self._headers, self._noted, self._fed = [], {}, 1
+        self._headers, self._fed = [], 1
         if status == 101 or self._interim > MAX_INTERIM:
             raise ProtocolFailed
 

@@ -52,11 +52,16 @@ class Decoder:
     def __init__(self, name: str) -> None:
         self._threads = Threads(THREADS, f"decode {name}")
 
-    async def decode(self, body: bytes, content_type: str | None, how: str, expires: float = math.inf) -> Data:
-        """The data of a body that is not empty, at the latest at `expires`; raises DecodeFailed, TooLarge or TimedOut."""
+    def at_once(self, body: bytes, content_type: str | None, how: str) -> Data | None:
+        """The data of a body that is not empty; None for one that is better decoded beside the loop. Raises DecodeFailed or TooLarge."""
         kind, charset = reading(content_type, how)
-        if len(body) <= ON_LOOP[kind]:
-            return decode(body, kind, charset)
+        return decode(body, kind, charset) if len(body) <= ON_LOOP[kind] else None
+
+    async def decode(self, body: bytes, content_type: str | None, how: str, expires: float = math.inf) -> Data:
+        """The data of a body of any size but none, at the latest at `expires`; raises DecodeFailed, TooLarge or TimedOut."""
+        if (data := self.at_once(body, content_type, how)) is not None:
+            return data
+        kind, charset = reading(content_type, how)
         job = self._threads.submit(partial(decode, body, kind, charset))
         try:
             await asyncio.wait((job.future,), timeout=None if expires == math.inf else expires - asyncio.get_running_loop().time())

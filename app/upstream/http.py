@@ -10,7 +10,7 @@ import httpx
 
 from app.catalog.schema import Upstream
 from app.core.call import Call
-from app.core.data import NULL
+from app.core.data import NULL, Data
 from app.core.errors import CallFailure, StatusFailed, TimedOut
 from app.core.events import AttemptEnded
 from app.core.reply import Reply
@@ -73,7 +73,9 @@ class HttpUpstream:
             record.http_status = answer.status
             if answer.timing.connect:
                 record.notes.append(_told(answer.timing))
-            reply = await self._reply(call, answer, expires)
+            reply = self._reply_at_once(call, answer)
+            if reply is None:
+                reply = await self._reply(call, answer, expires)
             failure = None
             return reply
         except CallFailure as exc:
@@ -90,8 +92,8 @@ class HttpUpstream:
             sent, seconds = len(head) + len(body or b""), runtime.now() - began
             runtime.emit(AttemptEnded(self.name, call.name, seconds, failure, status, sent, size, timing.connect, timing.tls, timing.first_byte))
 
-    async def _reply(self, call: Call, answer: Answer, expires: float) -> Reply:
-        """What an answer means for a call: data, null, or a failure."""
+    def _reply_at_once(self, call: Call, answer: Answer) -> Reply | None:
+        """What an answer means for a call: data, null, or a failure; None where its body is too large to be decoded on the loop."""
         status, fields, reading = answer.status, tuple(answer.fields), call.reading
         if status in reading.null_on:
             return Reply(NULL, status, fields)
@@ -99,9 +101,13 @@ class HttpUpstream:
             raise StatusFailed(status, retry_after=retry_after(answer.fields, self._runtime.wall()), headers=fields)
         if not answer.body:
             return Reply(NULL, status, fields)
-        kind = field(answer.fields, b"content-type")
-        data = await self._decoder.decode(answer.body, None if kind is None else kind.decode("latin-1"), reading.decode, expires)
-        return Reply(graphql_data(data, status) if reading.graphql else data, status, fields)
+        data = self._decoder.at_once(answer.body, _content_type(answer), reading.decode)
+        return None if data is None else _reply_of(data, call, answer)
+
+    async def _reply(self, call: Call, answer: Answer, expires: float) -> Reply:
+        """What a large body means for a call."""
+        data = await self._decoder.decode(answer.body, _content_type(answer), call.reading.decode, expires)
+        return _reply_of(data, call, answer)
 
     async def _follow(self, call: Call, site: Site, answer: Answer, expires: float) -> Answer:
         """The answer at the end of a chain of redirects, or the first that is not to be followed."""
@@ -176,6 +182,15 @@ class HttpUpstream:
 
     def __repr__(self) -> str:
         return f"<HttpUpstream {self.name} {', '.join(repr(site) for site in self._sites.values())}>"
+
+
+def _content_type(answer: Answer) -> str | None:
+    value = field(answer.fields, b"content-type")
+    return None if value is None else value.decode("latin-1")
+
+
+def _reply_of(data: Data, call: Call, answer: Answer) -> Reply:
+    return Reply(graphql_data(data, answer.status) if call.reading.graphql else data, answer.status, tuple(answer.fields))
 
 
 def retry_after(fields: Fields, wall: float) -> float | None:
