@@ -119,9 +119,13 @@ async def test_the_scrape_passes_the_lint(tmp_path: Path) -> None:
     async with serve(loaded, httpx.MockTransport(Weather(7, share=0.4))) as served:
         await traffic(served, dice)
         before = await scraped(served)
-        await traffic(served, dice)
-        after = await scraped(served)
         declared = served.service.telemetry.metrics.names
+        for _ in range(8):  # faults come by chance: how many turns all kinds of trouble take depends on the machine
+            await traffic(served, dice)
+            after = await scraped(served)
+            silent = {name for name in declared if not after[name if name in after else f"{name}_total"].samples}
+            if silent <= SILENT:
+                break
     assert not {name: wrong for name, family in after.items() if (wrong := lint(family))}
     bounds = allowed(loaded)
     for name, family in after.items():
@@ -133,7 +137,6 @@ async def test_the_scrape_passes_the_lint(tmp_path: Path) -> None:
     for name, family in before.items():
         if family.type in ("counter", "histogram"):
             assert not [key for key, value in family.samples.items() if after[name].samples[key] < value], name
-    silent = {name for name in declared if not after[name if name in after else f"{name}_total"].samples}
     assert silent <= SILENT, "traffic touches the rest"
 
 

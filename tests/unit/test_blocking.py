@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -121,10 +122,18 @@ def test_several_threads_ask_at_once() -> None:
         assert all(answer.result(10).complete for answer in answers)
 
 
-def test_ctrl_c_cancels_the_question() -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Ctrl-C raises here, also where the tests run as a job in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield _thread.interrupt_main
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_cancels_the_question(ctrl_c: Callable[[], None]) -> None:
     """The service goes on."""
     with opened(**{"birds/duck": 1, "songs": []}) as (service, upstream):
-        threading.Timer(0.2, _thread.interrupt_main).start()
+        threading.Timer(0.2, ctrl_c).start()
         with pytest.raises(KeyboardInterrupt):
             service.ask("hang")
         assert service.ask("bird", name="duck").complete
