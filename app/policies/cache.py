@@ -52,23 +52,23 @@ class Cached:
                 self._refresh(key, call, entry)
                 return Reply(entry.data, entry.status, state="stale")
         self._tell(call.record, "miss")
-        return await self._ask(key, call, entry)
+        return self._keep(key, await self._send(call)) if entry is None else await self._ask(key, call, entry)
 
-    async def _ask(self, key: Hashable, call: Call, entry: Entry | None) -> Reply:
+    async def _ask(self, key: Hashable, call: Call, entry: Entry) -> Reply:
         """The upstream's answer, or the old one inside `stale_if_error`."""
         try:
             return await self._fetch(key, call, entry)
         except CallFailure as failure:
-            if entry is None or use(entry, self._spec, self._runtime.now()) not in ("revalidate", "if_error"):
+            if use(entry, self._spec, self._runtime.now()) not in ("revalidate", "if_error"):
                 raise
             self._tell(call.record, "stale")
             call.record.notes.append(f"old data instead of a failure: {failure.type}, {failure.detail}")
             return Reply(entry.data, entry.status, state="stale", within_window=False, error=failure)
 
-    async def _fetch(self, key: Hashable, call: Call, entry: Entry | None) -> Reply:
+    async def _fetch(self, key: Hashable, call: Call, entry: Entry) -> Reply:
         """Asks the upstream, only for news where an old answer can be validated (RFC 9110 section 13.1)."""
         conditions = conditions_of(entry, call)
-        if not conditions or entry is None:
+        if not conditions:
             return self._keep(key, await self._send(call))
         try:
             reply = await self._send(call.but(headers=call.headers + conditions))
@@ -137,9 +137,9 @@ class Cached:
         self._runtime.emit(self._told[word])
 
 
-def conditions_of(entry: Entry | None, call: Call) -> Headers:
+def conditions_of(entry: Entry, call: Call) -> Headers:
     """What makes the request one for news only; nothing where there is no validator, or the call has conditions of its own."""
-    if entry is None or not (entry.etag or entry.modified) or call.method not in ("GET", "HEAD"):
+    if not (entry.etag or entry.modified) or call.method not in ("GET", "HEAD"):
         return ()
     if any(name in CONDITIONS for name, _ in call.headers):
         return ()

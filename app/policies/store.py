@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from app.core.data import Data
 
@@ -14,8 +15,7 @@ DECODED = 5
 """Decoded JSON takes about so many times the bytes of its text (dicts and strings of CPython)."""
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct, eq=False):
     """A stored success. Times are of the loop's clock.
 
     `lifetime`, `revalidate` and `if_error` are what the upstream itself said, in seconds; None where it said nothing.
@@ -29,7 +29,7 @@ class Entry:
     if_error: float | None = None
     etag: str | None = None
     modified: str | None = None
-    weight: int = field(default=0, compare=False)
+    weight: int = 0
 
 
 class Store:
