@@ -30,6 +30,8 @@ KEY = "merganser.trace"
 """Where the request's scope holds `traceparent` and `tracestate` for upstreams."""
 MOST_EVENTS = 2000
 """Of one request; a stream that goes on for hours is cut there."""
+LAST_EXPORT = 2.0
+"""Seconds that the end of the service waits for the collector."""
 _current: ContextVar[_Request | None] = ContextVar("merganser_trace", default=None)
 
 
@@ -38,7 +40,8 @@ class Tracing:
 
     def __init__(self) -> None:
         self._provider = TracerProvider(resource=Resource.create({"service.name": "merganser", "service.version": __version__}))
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("merganser", __version__)
 
     def beside(self, emit: Emit) -> Emit:
@@ -67,8 +70,11 @@ class Tracing:
         return request
 
     async def aclose(self) -> None:
-        """Exports what is left, in a thread; gives up where the collector does not answer."""
-        await asyncio.to_thread(self._provider.shutdown)
+        """Exports what is left, in a thread; gives up after `LAST_EXPORT` where the collector does not answer."""
+        ending = asyncio.ensure_future(asyncio.to_thread(self._provider.shutdown))
+        await asyncio.wait((ending,), timeout=LAST_EXPORT)
+        if not ending.done():
+            self._exporter.shutdown()  # it would try again for long
 
 
 class Traced:

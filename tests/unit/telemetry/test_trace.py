@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -13,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from app.core.events import AttemptEnded, CallEnded, RequestEnded, ignore
 from app.telemetry.otel import Tracing, open_tracing
-from app.telemetry.trace import KEY
+from app.telemetry.trace import KEY, LAST_EXPORT
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -138,3 +140,19 @@ async def test_what_outlives_a_request_is_not_kept(collector: Collector) -> None
 def test_without_a_collector_there_is_nothing() -> None:
     """Not even an import."""
     assert open_tracing({}) is None
+
+
+@pytest.mark.parametrize("collector_is", ["gone", "silent"])
+async def test_a_collector_that_does_not_answer_holds_up_the_end_for_two_seconds_at_most(monkeypatch: pytest.MonkeyPatch, collector_is: str) -> None:
+    """What it was to get is lost, and nothing else."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        if collector_is == "gone":
+            silent.close()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        tracing = open_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+        assert tracing is not None
+        await served(tracing, [])
+        began = time.monotonic()
+        await tracing.aclose()
+        assert time.monotonic() - began < LAST_EXPORT + 2
