@@ -71,7 +71,7 @@ class Tracing:
 
     async def aclose(self) -> None:
         """Exports what is left, in a thread; gives up after `LAST_EXPORT` where the collector does not answer."""
-        ending = asyncio.ensure_future(asyncio.to_thread(self._provider.shutdown))
+        ending = asyncio.get_running_loop().run_in_executor(None, self._provider.shutdown)
         await asyncio.wait((ending,), timeout=LAST_EXPORT)
         if not ending.done():
             self._exporter.shutdown()  # it would try again for long
