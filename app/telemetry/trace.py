@@ -74,7 +74,7 @@ class Tracing:
         ending = asyncio.get_running_loop().run_in_executor(None, self._provider.shutdown)
         await asyncio.wait((ending,), timeout=LAST_EXPORT)
         if not ending.done():
-            self._exporter.shutdown()  # it would try again for long
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it would try again for long
 
 
 class Traced:
