@@ -42,7 +42,7 @@ uvloop's, the parsers' and malloc's; they spread over some 200 small functions o
   a request); a PGO build of Python 3.11 (Debian's), which needs nine tenths at 30 calls and the same at three.
 - What stays: identical calls in flight share one request, which outlives whoever began it and so is a task of its own (most of the 7 µs of
   `coalesce`, the one policy over 5); every call is accounted for in metrics, records and `Server-Timing`; no byte of one answer ever becomes the
-  next caller's. What our spike of a bare handler saved, it saved by leaving these out.
+  next caller's.
 - What was not tried: compiling the hot modules (mypyc, Cython), which would give the service two forms to test, and needs a compiler to install.
 """
 
