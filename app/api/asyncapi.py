@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.compress import packed
 from app.api.messages import SUBPROTOCOL, FromClient, FromServer
 from app.catalog.schema import Catalog, Endpoint
 
@@ -25,7 +26,7 @@ def add_asyncapi(app: FastAPI, catalog: Catalog) -> None:
     body = msgspec.json.encode(document(catalog))
 
     async def asyncapi(request: Request) -> Response:
-        return Response(body, media_type="application/json")
+        return await packed(request, body, "application/json")
 
     app.add_route("/asyncapi.json", asyncapi, methods=["GET"], include_in_schema=False)
 

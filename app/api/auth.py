@@ -45,6 +45,10 @@ class ApiKeys:
         """What stands in the scheme's header."""
         return next((value for name, value in headers if name == self.header), None)
 
+    def written(self, key: str) -> str:
+        """A key as it stands in the header."""
+        return key
+
     async def judge(self, key: str) -> Identity | None:
         """Whose key it is. Every digest is compared, each in constant time: the time says nothing of which came near."""
         digest = hashlib.sha256(key.encode("latin-1", "replace")).digest()
@@ -79,7 +83,7 @@ class Gate:
                 return identity
             rejected.add(name)
         if unknown:
-            raise Problem(503, "Credentials cannot be checked now; come back after Retry-After seconds.", retry_after=1)
+            raise _unchecked()
         raise self._unauthorized(schemes, rejected)
 
     def _unauthorized(self, schemes: Sequence[str], rejected: set[str]) -> Problem:
@@ -105,11 +109,23 @@ class Gate:
         if wait:
             raise Problem(429, retry_after=wait)
 
-    def token_headers(self, token: str) -> list[tuple[str, str]]:
-        """As which headers a token of `connection_init` counts: whatever a scheme would look for it in."""
-        names = dict.fromkeys(judge.header for judge in self._judges.values())
-        text = token.encode("utf-8", "replace").decode("latin-1")
-        return [(name, f"Bearer {text}" if name == Tokens.header else text) for name in names]
+    async def stand_in(self, token: str) -> tuple[str, str]:
+        """As which header a token of `connection_init` counts: that of the first scheme for which it holds. Raises Problem 401, 503.
+
+        Where there are no schemes it is somebody else's, and a bearer token.
+        """
+        text, unknown = token.encode("utf-8", "replace").decode("latin-1"), False
+        for judge in self._judges.values():
+            try:
+                if await judge.judge(text) is not None:
+                    return judge.header, judge.written(text)
+            except NoKeys:
+                unknown = True
+        if unknown:
+            raise _unchecked()
+        if self._judges:
+            raise self._unauthorized(tuple(self._judges), set(self._judges))
+        return Tokens.header, f"Bearer {text}"
 
     async def verify(self, headers: Headers) -> None:
         """Whatever credentials are presented must hold for some scheme. Raises Problem 401, 503; none at all is fine."""
@@ -127,8 +143,12 @@ class Gate:
         if all(holds.values()):
             return
         if unknown:
-            raise Problem(503, "Credentials cannot be checked now; come back after Retry-After seconds.", retry_after=1)
+            raise _unchecked()
         raise self._unauthorized(tuple(self._judges), set(self._judges))
+
+
+def _unchecked() -> Problem:
+    return Problem(503, "Credentials cannot be checked now; come back after Retry-After seconds.", retry_after=1)
 
 
 def _judge(name: str, spec: Scheme, folder: Path, client: Any, runtime: Runtime) -> ApiKeys | Tokens:

@@ -51,7 +51,9 @@ class Bodies:
         return self.taken(await read_all(receive, self._max))
 
     def taken(self, raw: bytes) -> tuple[Data | None, list[Fault]]:
-        """What has been read, parsed and held to the schema; Problem 400."""
+        """What has been read, parsed and held to the schema; Problem 400, 413."""
+        if len(raw) > self._max:
+            raise Problem(413)
         return self._parsed(raw) if raw else self._none()
 
     async def _foreign(self, headers: dict[bytes, bytes], announced: bytes | None, receive: Receive) -> tuple[Data | None, list[Fault]]:

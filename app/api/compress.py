@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Mapping
 from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 SMALLEST = 1024
 """Bytes below which an answer goes out as it is (section 4 of the contract)."""
@@ -23,6 +27,13 @@ async def gzipped(body: bytes, accept_encoding: str) -> bytes | None:
     if len(body) > _LONG:
         return await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
     return gzip.compress(body, _LEVEL, mtime=0)
+
+
+async def packed(request: Request, body: bytes, media_type: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A page of ours, coded as its reader likes it."""
+    coded = await gzipped(body, request.headers.get("accept-encoding", ""))
+    coding = {} if coded is None else {"content-encoding": "gzip"}
+    return Response(body if coded is None else coded, status, {**(headers or {}), **coding, "vary": "accept-encoding"}, media_type)
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app import __version__
-from app.api.compress import gzipped
+from app.api.compress import packed
 from app.api.openapi import takes_body
 from app.api.ops import Rules, admit, is_loopback, is_operator
 from app.api.problems import Problem
@@ -164,7 +164,7 @@ def _media_type(name: str) -> str:
 
 
 async def _packed(request: Request, body: bytes, media_type: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    coding: dict[str, str] = {}
-    if not media_type.startswith("font/") and (packed := await gzipped(body, request.headers.get("accept-encoding", ""))) is not None:
-        body, coding = packed, {"content-encoding": "gzip"}
-    return Response(body, status, headers={**_HEADERS, **(headers or {}), **coding, "vary": "accept-encoding"}, media_type=media_type)
+    own = {**_HEADERS, **(headers or {})}
+    if media_type.startswith("font/"):
+        return Response(body, status, own, media_type)
+    return await packed(request, body, media_type, status=status, headers=own)

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api.compress import gzipped
+from app.api.compress import packed
 from app.api.diagram import in_words, svg
 from app.api.openapi import takes_body
 from app.api.service import Service
@@ -45,10 +45,10 @@ def add_docs(app: FastAPI, catalog: Catalog, service_of: Callable[[], Service]) 
         return encode(app.openapi())
 
     async def docs(request: Request) -> Response:
-        return await _packed(request, page(), headers, "text/html")
+        return await packed(request, page(), "text/html", headers=headers)
 
     async def openapi(request: Request) -> Response:
-        return await _packed(request, document(), {}, "application/json")
+        return await packed(request, document(), "application/json")
 
     async def font(request: Request) -> Response:
         name = request.url.path.rpartition("/")[2]
@@ -58,12 +58,6 @@ def add_docs(app: FastAPI, catalog: Catalog, service_of: Callable[[], Service]) 
         app.add_route(f"/docs/fonts/{name}.woff2", font, methods=["GET"], include_in_schema=False)
     app.add_route("/docs", docs, methods=["GET"], include_in_schema=False)
     app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
-
-
-async def _packed(request: Request, body: bytes, headers: Mapping[str, str], media_type: str) -> Response:
-    packed = await gzipped(body, request.headers.get("accept-encoding", ""))
-    coding = {"content-encoding": "gzip"} if packed is not None else {}
-    return Response(packed or body, headers={**headers, **coding, "vary": "accept-encoding"}, media_type=media_type)
 
 
 def render(catalog: Catalog, plans: Mapping[str, Plan], css: str, js: str) -> str:

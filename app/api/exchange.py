@@ -74,6 +74,7 @@ class Exchange(RequestResponseCycle):
         self._head = b""
         self._flush: asyncio.Handle | None = None
         scope["merganser.gone"] = self.tell
+        scope["merganser.cut"] = transport.abort
 
     def tell(self, watcher: Callable[[], None] | None) -> bool:
         """Has `watcher` called when the client leaves, at once if it has left; None ends that. False while there is a body to receive.
@@ -117,7 +118,9 @@ class Exchange(RequestResponseCycle):
     def _begin(self, message: Any) -> None:
         if message["type"] != "http.response.start":
             raise RuntimeError(f"http.response.start comes first, not {message['type']}")
-        status, headers = message["status"], [*self._state.default_headers, *message.get("headers", ())]
+        status, own = message["status"], list(message.get("headers", ()))
+        named = {name for name, _ in own}
+        headers = [*(pair for pair in self._state.default_headers if pair[0] not in named), *own]
         if b"".join([value for _, value in headers]).translate(None, _VALUE):
             raise RuntimeError("a header value that HTTP does not allow")
         self.response_started = True

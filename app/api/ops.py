@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from app.api.compress import packed
 from app.api.problems import Problem
 
 _ALIVE = b'{"status":"alive"}'
@@ -82,7 +83,7 @@ def add_ops(app: FastAPI, service_of: Callable[[], Operated]) -> None:
         service = service_of()
         admit(request.scope, service.settings)
         text = await asyncio.to_thread(service.telemetry.metrics.render)
-        return Response(text, headers=_NO_STORE, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return await packed(request, text, "text/plain; version=0.0.4; charset=utf-8", headers=_NO_STORE)
 
     for path, page in (("/healthz", healthz), ("/readyz", readyz), ("/metrics", metrics)):
         app.add_route(path, page, methods=["GET"], include_in_schema=False)

@@ -28,7 +28,6 @@ from app.api.compress import gzipped
 from app.api.seen import seen
 from app.core.answer import Answer
 from app.core.errors import CallFailure
-from app.core.outcome import Outcome
 from app.engine.plan import Plan
 
 MEDIA_TYPE = b"application/problem+json"
@@ -177,9 +176,9 @@ def verdict(plan: Plan, answer: Answer) -> Problem | None:
     deciding = [o for o in answer.outcomes.values() if o.status == "failed" and o.name in required]
     sources = {name: outcome.source() for name, outcome in answer.outcomes.items()}
     for outcome in deciding:
-        if (passed := _passed(outcome, required[outcome.name].spec.pass_status)) is not None:
-            return Problem(passed, _PASSED.detail, sources=sources, retry_after=_root(outcome).retry_after)
-    roots = [_root(o) for o in deciding or [o for o in answer.outcomes.values() if o.status == "failed"]]
+        if (passed := _passed(outcome.roots, required[outcome.name].spec.pass_status)) is not None:
+            return Problem(passed, _PASSED.detail, sources=sources, retry_after=outcome.roots[0].retry_after)
+    roots = [root for o in deciding or [o for o in answer.outcomes.values() if o.status == "failed"] for root in o.roots]
     status = status_of(root.type for root in roots)
     return Problem(status, sources=sources, retry_after=_patience(roots) if status == 503 else None)
 
@@ -192,14 +191,11 @@ def status_of(types: Iterable[str]) -> int:
     return 504 if kinds & _LATE else 503
 
 
-def _root(outcome: Outcome) -> CallFailure:
-    assert outcome.error is not None  # noqa: S101 - a failed call has its failure
-    return outcome.error.root
-
-
-def _passed(outcome: Outcome, statuses: Sequence[int]) -> int | None:
-    root = _root(outcome)
-    return root.http_status if root.type == "status" and root.http_status in statuses else None
+def _passed(roots: Sequence[CallFailure], statuses: Sequence[int]) -> int | None:
+    """The status to pass on: the upstream's, of `each` where all items came to the same."""
+    found = {root.http_status if root.type == "status" else None for root in roots}
+    status = found.pop() if len(found) == 1 else None
+    return status if status in statuses else None
 
 
 def _patience(roots: Iterable[CallFailure]) -> float:

@@ -51,7 +51,7 @@ class Passage:
             if seen(scope).status:
                 _log.warning("an answer broke off on its way through", extra={"endpoint": plan.name, "failure": failure.type})
                 return
-            status = status_of([failure.root.type])
+            status = status_of(root.type for root in failure.roots)
             raise Problem(status, retry_after=(failure.retry_after or 1.0) if status == 503 else None) from failure
 
     async def _pass(self, call: Call, body: AsyncIterator[bytes] | None, service: Service, scope: Scope, send: Send) -> None:

@@ -21,6 +21,7 @@ from app.api.paths import BadPath, Found, Paths, path_sent
 from app.api.problems import Problem, send_problem
 from app.api.rest import EndpointHandler
 from app.api.service import Service
+from app.catalog.check_routes import OWN
 from app.catalog.schema import Catalog
 
 _ORDER = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -69,7 +70,7 @@ class Table:
         if self._own is None:
             others = [route for route in self._app.router.routes if not isinstance(route, EndpointRoute)]
             self._mounts = tuple(f"{route.path}/" for route in others if isinstance(route, Mount))
-            self._own = frozenset(getattr(route, "path", "") for route in others)
+            self._own = frozenset({*OWN, *(getattr(route, "path", "") for route in others)})
         return path in self._own or path.startswith(self._mounts)
 
 

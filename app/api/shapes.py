@@ -69,6 +69,8 @@ def _of_call(endpoint: Endpoint, name: str, schema: Schema, components: Mapping[
     spec = endpoint.calls[name]
     if not schema:
         return {}
+    if spec.each is not None:
+        schema = _with_gaps(schema, components)
     is_required = spec.required if spec.required is not None else len(endpoint.calls) == 1 and not spec.has_fallback
     others: list[Schema] = []
     if spec.has_fallback:
@@ -78,6 +80,13 @@ def _of_call(endpoint: Endpoint, name: str, schema: Schema, components: Mapping[
     if not is_required or spec.when is not None or spec.null_on:
         others.append(NULL)
     return _any_of([schema, *others])
+
+
+def _with_gaps(schema: Schema, components: Mapping[str, Schema]) -> Schema:
+    """The list of a call with `each`: null stands where an item failed."""
+    named = components.get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
+    items = named.get("items")
+    return {**named, "items": _any_of([items, NULL])} if isinstance(items, dict) and items else schema
 
 
 def _of_fallback(spec: CallSpec, schema: Schema, components: Mapping[str, Schema]) -> list[Schema]:

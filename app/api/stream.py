@@ -46,6 +46,10 @@ async def stream(
     try:
         async with Watched(scope, receive):
             await _Stream(form, plan, subscription, head, send, seen(scope)).run()
+    except _Stuck:
+        if (cut := scope.get("merganser.cut")) is not None:
+            cut()
+        raise ClientGone from None
     finally:
         subscription.close()
 
@@ -57,6 +61,10 @@ def _subscribe(plan: Plan, inputs: Inputs, hub: Hub, last_event_id: str | None) 
         return hub.subscribe(plan, inputs, resume=resume, expires=identity.expires if identity else None)
     except TooManyTopics:
         raise Problem(503, "Too many live answers are watched now.", retry_after=5) from None
+
+
+class _Stuck(Exception):
+    """The client takes nothing any more: what has been written for it will not go out either."""
 
 
 class _Stream:
@@ -141,7 +149,7 @@ class _Stream:
             async with asyncio.timeout(SEND_WITHIN):
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
-            raise ClientGone from None
+            raise _Stuck from None
 
     async def _end(self) -> None:
         if self._head is not None:

@@ -63,26 +63,10 @@ class Desk:
 
     async def client(self, headers: Headers, address: str, token: str | None) -> Client:
         """The client with its credentials. Raises Problem 401 where the token or one of the upgrade's is bad, 503 where none can be judged."""
-        as_headers = self._gate.token_headers(token) if token is not None else []
-        await self._gate.verify(as_headers)
+        own = [await self._gate.stand_in(token)] if token is not None else []
         await self._gate.verify(headers)
-        credentials = [*as_headers, *headers]
-        if token is None:
-            return Client(headers, address, credentials)
-        name = await self._counts_as(as_headers)
-        stands_in = [(n, v) for n, v in as_headers if n == name] or [("authorization", f"Bearer {token}")]
-        return Client([*(pair for pair in headers if pair[0] != name), *stands_in], address, credentials)
-
-    async def _counts_as(self, as_headers: Headers) -> str:
-        """The header in which the token stands in: an API key is never sent on as a bearer token."""
-        for scheme in self._gate.schemes:
-            try:
-                identity = await self._gate.identify([scheme], as_headers)
-            except Problem:
-                continue
-            if identity is not None and identity.header is not None:
-                return identity.header
-        return "authorization"
+        kept = [pair for pair in headers if not own or pair[0] != own[0][0]]
+        return Client([*kept, *own], address, [*own, *headers])
 
     # --- what
 

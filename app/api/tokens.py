@@ -29,7 +29,7 @@ MOST_TRIES = 10
 REMEMBERED = 1024
 """Tokens whose signature need not be checked again."""
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)", re.IGNORECASE)
-_ANY_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_ANY_BEARER = re.compile(r"bearer(?![A-Za-z0-9_-]) *(.*)", re.IGNORECASE | re.DOTALL)
 
 Headers = Sequence[tuple[str, str]]
 
@@ -62,6 +62,10 @@ class Tokens:
         value = next((value for name, value in headers if name == self.header), None)
         found = _ANY_BEARER.fullmatch(value) if value is not None else None
         return found[1] if found else None
+
+    def written(self, token: str) -> str:
+        """A token as it stands in the header."""
+        return f"Bearer {token}"
 
     async def judge(self, token: str) -> Identity | None:
         """Who the token says it is of, if it holds; None if it does not. Raises NoKeys."""

@@ -30,6 +30,8 @@ def _check_kind(name: str, entry: Entry, endpoint: Table, faults: Faults) -> Non
         for key in ("calls", *_NOT_PROXIED):
             if key in endpoint.entries:
                 faults.add(endpoint.key(key), f"`{key}` beside `proxy`: '{name}' passes an answer through and shapes none")
+        if "body" in endpoint.entries:
+            faults.warn(endpoint.key("body"), f"`body` beside `proxy` has no effect: '{name}' passes bodies through unread")
     elif "calls" not in endpoint.entries:
         faults.add(entry.key, f"'{name}' has neither calls nor a proxy")
     elif calls is not None and not calls.entries:

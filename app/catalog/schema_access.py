@@ -61,7 +61,7 @@ class ApiKey(Model):
 
     type: Literal["api_key"]
     header: str = "X-API-Key"
-    keys: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]]
+    keys: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-fA-F]{64}$")]]
 
 
 class Jwt(Model):

@@ -144,8 +144,10 @@ class _Reader:
         node = self.anchors.get(event.anchor)
         if node is None:
             inside = "stands inside of what it names" if event.anchor in self.anchors else "has no anchor before it"
-            self.faults.add(place, f"the alias '*{event.anchor}' {inside}")
-            raise _Stop
+            self.faults.spoil(place, f"the alias '*{event.anchor}' {inside}")
+            if self._awaits_key():
+                raise _Stop
+            node = Leaf(0, place, f"*{event.anchor}")
         if not self._awaits_key():
             self._put(node, None, place)
         elif isinstance(node, Leaf):
@@ -229,7 +231,7 @@ def read(source: str, file: str, faults: Faults, interpolate: Interpolate) -> No
         for event in yaml.parse(source, Loader=_Loader):
             reader.take(event)
     except _Stop:
-        return None
+        return reader.root
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)

@@ -13,16 +13,17 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from app.api.body import parse_strict
+from app.api.body import Bodies
 from app.api.params import Params, compile_params
-from app.api.problems import Problem, verdict
+from app.api.problems import Fault, Problem, verdict
 from app.api.render import sources_of
 from app.catalog.load import Loaded
+from app.catalog.schema import Body
 from app.commands.catalogs import loaded, settings
 from app.commands.results import Answered, Results
 from app.commands.rows import BODY, BadInput, Row, columns, rows
 from app.commands.words import HeaderOption, asked, context, named, read_headers, refuse
-from app.core.data import Data
+from app.core.data import Data, encode
 from app.engine.plan import Inputs, Plan
 from app.engine.run import run
 from app.main import Service, open_service
@@ -103,7 +104,7 @@ async def run_all(given: Settings, catalog: Loaded, job: Job, todo: Iterator[Row
     queue: asyncio.Queue[Row | None] = asyncio.Queue(job.concurrency * 2)
     async with open_service(given.model_copy(update={"log_level": "error"}), catalog) as service:
         plan = service.plans[job.endpoint]
-        ask = Ask(service, plan, compile_params(plan.spec), job.headers)
+        ask = Ask(service, plan, compile_params(plan.spec), Bodies(plan.spec.body or Body()), job.headers)
 
         async def worker() -> None:
             while (row := await queue.get()) is not None:
@@ -130,6 +131,7 @@ class Ask:
     service: Service
     plan: Plan
     params: Params
+    bodies: Bodies
     headers: list[tuple[str, str]]
 
     async def row(self, row: Row) -> Answered:
@@ -137,7 +139,10 @@ class Ask:
         about = context(self.plan.method, self.headers, f"row-{row.number}")
         try:
             values = self.params.bind_json(row.params(self.plan.spec))
-            answer = await run(self.plan, Inputs(values, about, self._body(row)), self.service.runtime)
+            body, faults = self._body(row)
+            if faults:
+                raise Problem(422, errors=faults)
+            answer = await run(self.plan, Inputs(values, about, body), self.service.runtime)
             problem = verdict(self.plan, answer)
         except Problem as refused:
             problem = refused
@@ -145,11 +150,10 @@ class Ask:
             return Answered(error=problem.document(about.id))
         return Answered(answer.data.raw, answer.complete, sources_of(answer.outcomes))
 
-    def _body(self, row: Row) -> Data | None:
+    def _body(self, row: Row) -> tuple[Data | None, list[Fault]]:
+        """The row's body by the rules of the endpoint, JSON or a text that is JSON."""
         body = row.given.get(BODY)
-        if body is None:
-            return None
-        return Data.of(parse_strict(body.encode()) if isinstance(body, str) else body)
+        return self.bodies.taken(b"" if body is None else body.encode() if isinstance(body, str) else encode(body))
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from app.api.body import parse_strict
+from app.api.body import Bodies
 from app.api.params import compile_params
 from app.api.problems import Fault, Problem
 from app.catalog.faults import did_you_mean
-from app.catalog.schema import Endpoint
+from app.catalog.schema import Body, Endpoint
 from app.commands.catalogs import USAGE
 from app.core.context import Context
 from app.core.data import Data
@@ -82,9 +82,10 @@ def inputs(endpoint: Endpoint, pairs: Iterable[tuple[str, str]], headers: Iterab
         placed[place].append((name.lower() if place == "header" else name, value))
     values, faults = compile_params(endpoint).bind(dict(placed["path"]), placed["query"], placed["header"])
     faults = [*faults, *(unknown(name, endpoint) for name in dict.fromkeys(n for n, _ in given) if name not in endpoint.params)]
-    if faults:
-        raise Problem(422, errors=list({str(fault): fault for fault in faults}.values()))
-    return Inputs(values, context(endpoint.method, [*headers, *placed["header"]]), None if body is None else read_body(body))
+    data, more = Bodies(endpoint.body or Body()).taken(b"" if body is None else read_body(body))
+    if faults or more:
+        raise Problem(422, errors=list({str(fault): fault for fault in (*faults, *more)}.values()))
+    return Inputs(values, context(endpoint.method, [*headers, *placed["header"]]), data)
 
 
 def context(method: str, headers: Iterable[tuple[str, str]], request_id: str | None = None) -> Context:
@@ -106,12 +107,12 @@ def read_headers(given: list[str] | None) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
-def read_body(text: str) -> Data:
-    """A JSON body given as it is, or as @FILE. Raises Problem where it is none."""
+def read_body(text: str) -> bytes:
+    """A body given as it is, or as @FILE."""
     if not text.startswith("@"):
-        return Data.of(parse_strict(text.encode()))
+        return text.encode()
     try:
-        return Data.of(parse_strict(Path(text[1:]).read_bytes()))
+        return Path(text[1:]).read_bytes()
     except OSError as exc:
         refuse(f"{text[1:]} cannot be read: {exc.strerror}")
 

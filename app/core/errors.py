@@ -49,9 +49,9 @@ class CallFailure(Exception):
         super().__init__(self.detail)
 
     @property
-    def root(self) -> CallFailure:
-        """The failure behind this one: itself, but for `dependency`."""
-        return self
+    def roots(self) -> tuple[CallFailure, ...]:
+        """The failures behind this one: itself, but for `dependency`."""
+        return (self,)
 
 
 class TimedOut(CallFailure):
@@ -156,18 +156,18 @@ class RateLimited(CallFailure):
 
 
 class DependencyFailed(CallFailure):
-    """A call that this one names gave no data; `root` is why."""
+    """A call that this one names gave no data; `roots` are why, of a call with `each` one per item."""
 
     type = "dependency"
 
-    def __init__(self, name: str, cause: CallFailure) -> None:
-        super().__init__(f"'{name}' gave no data", sent=False, retry_after=cause.root.retry_after)
-        self._root = cause.root
+    def __init__(self, name: str, roots: tuple[CallFailure, ...]) -> None:
+        super().__init__(f"'{name}' gave no data", sent=False, retry_after=roots[0].retry_after)
+        self._roots = roots
 
     @property
-    def root(self) -> CallFailure:
-        """The first failure of the chain."""
-        return self._root
+    def roots(self) -> tuple[CallFailure, ...]:
+        """The first failures of the chain."""
+        return self._roots
 
 
 class ExpressionFailed(CallFailure):

@@ -13,7 +13,10 @@ Status = Literal["ok", "stale", "fallback", "partial", "skipped", "failed"]
 
 
 class Outcome(Struct):
-    """A settled call. Times are of the loop's clock: `started` when the call could start, `ended` when it had settled."""
+    """A settled call. Times are of the loop's clock: `started` when the call could start, `ended` when it had settled.
+
+    `items` are the failures of a call with `each` whose items all failed; `error` is then the first of them.
+    """
 
     name: str
     status: Status
@@ -27,6 +30,13 @@ class Outcome(Struct):
     within_window: bool = True
     fresh_until: float | None = None
     notes: list[str] | None = None
+    items: list[CallFailure] | None = None
+
+    @property
+    def roots(self) -> tuple[CallFailure, ...]:
+        """The failures behind its own; none where it did not fail."""
+        own = self.items or ([self.error] if self.error is not None else [])
+        return tuple(root for failure in own for root in failure.roots)
 
     @property
     def has_data(self) -> bool:

@@ -41,10 +41,11 @@ async def ask_each(
     _tally(list(requests.values()), record)
     failures = [f for r in results if (f := r if isinstance(r, CallFailure) else r.failure) is not None]
     if items and len(failures) == len(items):
+        outcome.items = failures
         raise failures[0]
     outcome.data = _joined(results)
     if step.validate is not None:
-        check(plan, step, outcome.data, runtime)
+        check(plan, step, _joined([r for r in results if isinstance(r, _Request) and r.data is not None]), runtime)
     _judge(outcome, [r.reply for r in requests.values() if r.reply is not None], failures)
 
 

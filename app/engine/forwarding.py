@@ -23,7 +23,7 @@ OURS = frozenset({"host", "content-length", "content-encoding", "accept-encoding
 _NOT_BY_STAR = frozenset(
     {
         "accept", "origin", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range",
-        "forwarded", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions",
+        "last-event-id", "forwarded", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions",
     }
 )  # fmt: skip
 

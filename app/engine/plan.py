@@ -54,6 +54,11 @@ class Step:
     validate: Callable[[Any], tuple[str, str] | None] | None = None
     every: float | None = None
 
+    @property
+    def asks_anyway(self) -> bool:
+        """Whether it runs although time is up: a cache, or an empty list, needs nobody's answer."""
+        return self.each is not None or "cache" in self.stack.names
+
     def __repr__(self) -> str:
         waits = ", ".join([*self.needs, *(f"after {name}" for name in self.after)])
         return f"<Step {self.name} {self.method} {self.spec.upstream}{f' <- {waits}' if waits else ''}>"

@@ -86,7 +86,7 @@ async def settle(plan: Plan, step: Step, progress: Progress, context: Context, d
             _need(step, progress)
         if step.when is not None and not is_true(step.when.search(scope)):
             outcome.status = "skipped"
-        elif runtime.now() >= deadline:
+        elif runtime.now() >= deadline and not step.asks_anyway:
             raise TimedOut(sent=False)
         elif step.each is not None:
             await ask_each(plan, step, scope, context, deadline, runtime, record, outcome)
@@ -110,8 +110,7 @@ def _need(step: Step, progress: Progress) -> None:
     for name in step.needs:
         needed = progress.outcomes[name]
         if not needed.has_data:
-            assert needed.error is not None  # noqa: S101 - a call without data has failed
-            raise DependencyFailed(name, needed.error)
+            raise DependencyFailed(name, needed.roots)
 
 
 def _fall_back(step: Step, scope: Scope, outcome: Outcome, failure: CallFailure) -> None:

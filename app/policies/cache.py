@@ -75,10 +75,14 @@ class Cached:
         except StatusFailed as failure:
             if failure.http_status != _NOT_MODIFIED:
                 raise
-            call.record.http_status = entry.status
-            call.record.notes.append("not modified: the data of the cache still holds")
-            return self._keep(key, Reply(entry.data, entry.status, failure.headers), entry)
-        return self._keep(key, reply)
+            headers = failure.headers
+        else:
+            if reply.status != _NOT_MODIFIED:  # which `null_on` may name
+                return self._keep(key, reply)
+            headers = reply.headers
+        call.record.http_status = entry.status
+        call.record.notes.append("not modified: the data of the cache still holds")
+        return self._keep(key, Reply(entry.data, entry.status, headers), entry)
 
     def _keep(self, key: Hashable, reply: Reply, known: Entry | None = None) -> Reply:
         """Stores a success, or the news that a `known` one still holds; the reply is fresh from now on."""

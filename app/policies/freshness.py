@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from app.catalog.schema_policies import Cache
+from app.core.http_date import moment
 from app.policies.store import Entry
 
 Fields = Iterable[tuple[bytes, bytes]]
@@ -72,8 +72,7 @@ def _lifetime(control: Mapping[str, str], headers: Fields, wall: float) -> float
 def _until(expires: str, date: str | None, wall: float) -> float:
     """Seconds from `Date`, or now, until `Expires`; one that cannot be read is in the past (RFC 9111 section 5.3)."""
     try:
-        begins = wall if date is None else parsedate_to_datetime(date).timestamp()
-        return max(0.0, parsedate_to_datetime(expires).timestamp() - begins)
+        return max(0.0, moment(expires) - (wall if date is None else moment(date)))
     except (ValueError, OverflowError):
         return 0.0
 

@@ -17,6 +17,7 @@ from app.policies.breaker import breaker
 from app.policies.cache import cache
 from app.policies.coalesce import coalesce
 from app.policies.concurrency import concurrency
+from app.policies.deadline import deadline
 from app.policies.hedge import hedge
 from app.policies.rate import rate
 from app.policies.retry import retry
@@ -29,7 +30,7 @@ ORDER = {
     "observe": "sees what the client sees, fallbacks included; in the engine, since a call with `each` is observed once",
     "fallback": "replaces whatever failure is left, and is told from real data; in the engine, since the list of `each` has one",
     "cache": "outside the deadline: old data is answered when time runs out, and a refresh goes on after the answer",
-    "deadline": "bounds everything that waits; no layer of its own, since every wait below ends at the call's deadline by itself",
+    "deadline": "bounds everything that waits: every wait below ends at the call's deadline by itself, and nothing begins after it",
     "coalesce": "outside the retries: who joins shares their outcome, instead of retrying the same request once more",
     "retry": "outside the hedge: a race that nobody won may be run again; outside the breaker: each attempt counts",
     "hedge": "outside the breaker: each of the two attempts counts, and the one whose rival won does not",
@@ -99,9 +100,11 @@ def _policies(spec: CallSpec, method: str, state: UpstreamState, credentials: Po
     yield Layer("observe", "tells how the call went"), None
     if spec.has_fallback:
         yield Layer("fallback", "data of the catalog when the call fails"), None
+    may_answer_late = spec.each is not None
     if spec.cache is not None and is_cached(spec, method, state, is_read):
         yield Layer("cache", describe.cache(spec.cache)), cache(spec.cache, state)
-    yield Layer("deadline", "the answer's, for all that follows"), None
+        may_answer_late = True
+    yield Layer("deadline", "the answer's, for all that follows"), deadline(state) if may_answer_late else None
     if is_shared(spec, method):
         alike = (spec.timeout, repr(spec.retry), repr(spec.hedge))
         yield Layer("coalesce", "identical calls in flight are one request"), coalesce(state, alike)

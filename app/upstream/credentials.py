@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from urllib.parse import quote, unquote_plus
 
 import httpx
 
@@ -13,6 +12,7 @@ from app.core.errors import StatusFailed
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.upstream.oauth2 import Tokens
+from app.upstream.target import with_parameter
 from app.upstream.tls import context
 
 _UNAUTHORIZED = 401
@@ -56,22 +56,14 @@ def by_header(name: str, value: str) -> Policy:
 
 def by_query(name: str, value: str) -> Policy:
     """A credential in a query parameter, which stands in for others of that name."""
-    pair = f"{quote(name, safe='')}={quote(value, safe='')}"
 
     def wrap(send: Send) -> Send:
         async def authorized(call: Call) -> Reply:
-            return await send(call.but(target=with_parameter(call.target, name, pair)))
+            return await send(call.but(target=with_parameter(call.target, name, value)))
 
         return authorized
 
     return wrap
-
-
-def with_parameter(target: str, name: str, pair: str) -> str:
-    """The target with `pair` as its only parameter of that name."""
-    path, _, query = target.partition("?")
-    kept = [item for item in query.split("&") if item and unquote_plus(item.partition("=")[0]) != name]
-    return f"{path}?{'&'.join([*kept, pair])}"
 
 
 def by_token(tokens: Tokens) -> Policy:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterable
-from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -13,6 +12,7 @@ from app.core.call import Call
 from app.core.data import NULL, Data
 from app.core.errors import CallFailure, StatusFailed, TimedOut
 from app.core.events import AttemptEnded
+from app.core.http_date import moment
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.upstream.answer import NO_TIME, Answer, Fields, Streamed, Timing, field
@@ -22,6 +22,7 @@ from app.upstream.head import HOP_BY_HOP, IDEMPOTENT
 from app.upstream.origin import Origin
 from app.upstream.redirect import STATUSES, Hop, hop
 from app.upstream.site import Site
+from app.upstream.target import with_parameter
 from app.upstream.tls import context
 
 _HOP_BY_HOP = frozenset(name.encode() for name in HOP_BY_HOP)
@@ -121,7 +122,8 @@ class HttpUpstream:
             there = self._site_of(site, asked)
             credentials = call.credentials if asked.is_home else ()
             length = None if asked.body is None else len(asked.body)
-            head = there.bare_heads.write(asked.method, asked.target, asked.headers, credentials, call.context, length)
+            target = self._with_credential(asked.target) if asked.is_home else asked.target
+            head = there.bare_heads.write(asked.method, target, asked.headers, credentials, call.context, length)
             answer = await there.wire().request(
                 head + (asked.body or b""),
                 is_idempotent=asked.method in IDEMPOTENT,
@@ -130,6 +132,11 @@ class HttpUpstream:
                 limit=call.reading.max_body,
             )
         return answer
+
+    def _with_credential(self, target: str) -> str:
+        """A target of the upstream's own, with the credential that it takes in the query."""
+        query = self._spec.auth.query if self._spec.auth is not None else None
+        return target if query is None else with_parameter(target, query.name, query.value)
 
     def _site_of(self, site: Site, asked: Hop) -> Site:
         """Where a redirect leads: another origin gets the private CA, never the client's certificate."""
@@ -201,7 +208,7 @@ def retry_after(fields: Fields, wall: float) -> float | None:
     if value.isdigit():
         return float(value[:9])
     try:
-        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - wall)
+        return max(0.0, moment(value.decode("latin-1")) - wall)
     except (ValueError, OverflowError):
         return None
 

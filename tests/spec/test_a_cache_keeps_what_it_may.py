@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.data import Data
+from app.core.data import NULL, Data
 from app.core.errors import StatusFailed
 from app.core.events import CacheAsked
 from app.core.reply import Reply
@@ -288,3 +288,17 @@ async def test_a_rate_is_shared_between_processes() -> None:
     assert [await rig.outcome(), await rig.outcome()] == ["good", "rate_limited"]
     elsewhere.is_down = True
     assert [await rig.outcome(), await rig.outcome()] == ["good", "rate_limited"]
+
+
+async def test_a_304_validates_though_null_on_names_it() -> None:
+    """It answers our condition, not the call's: the data of the cache holds."""
+
+    def script(call: Any, number: int) -> Any:
+        return 0.0, with_headers("data", etag='"v"') if number == 0 else Reply(NULL, 304)
+
+    rig = cached(script, ttl="1s")
+    await rig.outcome()
+    await asyncio.sleep(2)
+    call = rig.call()
+    assert await rig.outcome(call) == "data"
+    assert call.record.notes == ["not modified: the data of the cache still holds"]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.problems import verdict
 from app.core.data import Data
-from app.core.errors import TimedOut
+from app.core.errors import Overloaded, TimedOut
 from app.core.reply import Reply
 from tests.fakes.plans import Bench, Script, kinds, status, statuses
 from tests.fakes.virtual_time import run_virtual
@@ -109,3 +110,34 @@ async def test_data_that_nothing_looks_into_is_not_decoded() -> None:
 
     answer = await bench_of(Raw()).run({"ids": [1, 2]})
     assert answer.outcomes["a"].data.raw == b'[{"n": 1.000},{"n": 1.000}]'
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([status(404), status(404)], 404), ([status(404), status(500)], 502), ([TimedOut(), status(500)], 502),
+        ([TimedOut(), TimedOut()], 504), ([Overloaded(), Overloaded()], 503), ([Overloaded(), TimedOut()], 504),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("turned", [False, True])
+async def test_where_all_items_failed_the_status_is_that_of_all(answers: list[Any], expected: int, turned: bool) -> None:
+    """Whatever the order of the list; a status is passed on where every item came to it, also to who names the call."""
+    script = Script({f"/item/{n}": answer for n, answer in enumerate(reversed(answers) if turned else answers)})
+    calls = {"a": {"path": "/item/{item}", "each": "ids", "required": True, "pass_status": [404]}}
+    bench = Bench({"deadline": "30s", "params": IDS, "calls": calls}, script)
+    problem = verdict(bench.plan, await bench.run({"ids": [0, 1]}))
+    assert problem is not None
+    assert problem.status == expected
+    named = {"a": {"path": "/item/{item}", "each": "ids"}, "b": {"path": "/{a[0]}", "required": True, "pass_status": [404]}}
+    bench = Bench({"deadline": "30s", "params": IDS, "calls": named}, script)
+    problem = verdict(bench.plan, await bench.run({"ids": [0, 1]}))
+    assert problem is not None
+    assert problem.status == expected
+
+
+async def test_items_that_failed_break_no_schema() -> None:
+    """The schema speaks of data."""
+    schema = {"type": "array", "items": {"type": "string"}}
+    script = Script({"/item/1": "one", "/item/2": status(500)})
+    answer = await bench_of(script, schema=schema, validate="enforce").run({"ids": [1, 2]})
+    assert (answer.outcomes["a"].status, answer.outcomes["a"].data.value) == ("partial", ["one", None])

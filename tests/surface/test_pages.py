@@ -108,3 +108,20 @@ async def test_integers_of_any_size_may_stand_in_the_documents() -> None:
         for path in ("/openapi.json", "/asyncapi.json", "/docs", "/x"):
             assert (await service.get(path)).status_code == 200, path
         assert str(big) in (await service.get("/openapi.json")).text
+
+
+@pytest.mark.parametrize("path", ["/asyncapi.json", "/metrics", "/openapi.json", "/docs"])
+async def test_our_pages_are_compressed(path: str) -> None:
+    """Where the reader takes it."""
+    async with serving({"x": {"get": "/x", "calls": {"a": "/a"}}}) as service:
+        packed = await service.get(path, headers={"accept-encoding": "gzip"})
+        plain = await service.get(path, headers={"accept-encoding": "identity"})
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "accept-encoding")
+    assert "content-encoding" not in plain.headers
+
+
+async def test_our_own_paths_are_ours_whatever_the_catalog_catches() -> None:
+    """`/ws` too, where it is no WebSocket."""
+    async with serving({"all": {"get": "/{b}", "calls": {"a": "/a"}}}, {"/a": 1}) as service:
+        assert (await service.get("/other")).status_code == 200
+        assert (await service.get("/ws")).status_code == 404

@@ -325,23 +325,19 @@ async def test_a_key_serves_only_what_it_is_for(world: World, entry: dict[str, A
 # --- live
 
 
-async def test_a_token_of_connection_init_counts_where_a_scheme_looks(world: World) -> None:
-    """As a Bearer token and as each API key header."""
-    assert world.gate.token_headers("t") == [("x-api-key", "t"), ("authorization", "Bearer t")]
-    assert await world.gate.identify(["partner"], world.gate.token_headers(KEYS["acme"])) is not None
+async def test_a_token_of_connection_init_counts_where_the_scheme_looks_for_which_it_holds(world: World) -> None:
+    """A key as the key's header, a token as Bearer; what holds for no scheme is refused, whatever it looks like."""
+    assert await world.gate.stand_in(KEYS["acme"]) == ("x-api-key", KEYS["acme"])
+    assert await world.gate.stand_in(good := token()) == ("authorization", f"Bearer {good}")
+    for bad in ("wrong", "", " ", "a b", "a\nb", "not.a. token", "\u2603", token(STRANGER)):
+        await refused(world.gate.stand_in(bad))
 
 
 async def test_what_is_presented_must_hold_for_some_scheme(world: World) -> None:
-    """One that holds as a key need not hold as a token; none at all is fine; a bad one is refused."""
+    """None at all is fine; a bad one is refused, though another beside it holds."""
     await world.gate.verify([])
-    await world.gate.verify(world.gate.token_headers(KEYS["acme"]))
-    await world.gate.verify(world.gate.token_headers(token()))
-    for bad in (
-        world.gate.token_headers("wrong"),
-        world.gate.token_headers("\u2603"),
-        [bearer(token(STRANGER))],
-        [bearer(token()), ("x-api-key", "bad")],
-    ):
+    await world.gate.verify([("x-api-key", KEYS["acme"]), bearer(token())])
+    for bad in ([("x-api-key", "wrong")], [bearer(token(STRANGER))], [bearer(token()), ("x-api-key", "bad")], [("authorization", "Bearer a b")]):
         await refused(world.gate.verify(bad))
 
 

@@ -83,3 +83,12 @@ def test_references_of_a_schema_to_itself_hold_where_it_stands() -> None:
         "far": {"$ref": "urn:y"}, "c": {"const": {"$ref": "#"}},
     }  # fmt: skip
     assert moved["$defs"]["own"] == schema["$defs"]["own"]
+
+
+def test_a_list_of_each_may_have_gaps() -> None:
+    """Null stands where an item failed, also where the schema is a component."""
+    schema = {"type": "array", "items": {"type": "string"}}
+    shape, components = described("{call}", schema, required=True, each="p")
+    validator = Draft202012Validator({**shape, "components": components})
+    assert validator.is_valid(["a", None])
+    assert not validator.is_valid([1])

@@ -50,3 +50,12 @@ async def test_the_token_counts_before_the_upgrade(desk: Desk) -> None:
     client = await desk.client([("x-partner", "abracadabra")], "198.51.100.7", "open sesame")
     assert [value for name, value in client.credentials if name == "x-partner"] == ["open sesame", "abracadabra"]
     assert [value for name, value in client.headers if name == "x-partner"] == ["open sesame"]
+
+
+@pytest.mark.parametrize(("header", "scheme"), [("x-staff", "staff"), ("x-partner", "partner")])
+async def test_a_token_hides_no_credential_of_another_scheme(desk: Desk, header: str, scheme: str) -> None:
+    """It counts where its own scheme looks, the upgrade's where theirs do."""
+    client = await desk.client([(header, "abracadabra")], "198.51.100.7", "open sesame")
+    identity = await desk._gate.identify([scheme], client.credentials)
+    assert identity is not None
+    assert identity.subject == ("globex" if scheme == "staff" else "acme")

@@ -86,6 +86,14 @@ def test_after_a_duplicate_key_reading_goes_on() -> None:
     assert len(parsed("a: 1\na: 2\nb: !t 3\nb: 4\n")[1]) == 3
 
 
+@pytest.mark.parametrize("text", ["a: *x\nb: !t 3\n", "b: !t 3\n---\na: 1\n"])
+def test_after_a_wrong_alias_and_before_a_second_document_reading_goes_on(text: str) -> None:
+    """So do they."""
+    found, faults = parsed(text)
+    assert len(faults) == 2
+    assert found is not None
+
+
 def test_aliases_are_expanded() -> None:
     """An alias is the value that it names, as often as it is used; as a key its text."""
     assert parsed("a: &x {b: [1]}\nc: *x\nd: &k text\n*k : e\n")[0] == {"a": {"b": [1]}, "c": {"b": [1]}, "d": "text", "text": "e"}

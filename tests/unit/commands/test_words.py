@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from app.api.problems import Problem
-from app.catalog.schema import Endpoint, Param
+from app.catalog.schema import Body, Endpoint, Param
 from app.commands.words import Asked, asked, inputs, named, read_headers, told
 
 ENDPOINT = Endpoint(
@@ -77,6 +77,19 @@ def test_a_body_is_strict_json() -> None:
     assert inputs(ENDPOINT, [("city", "madrid")], body='{"a": 1}').body.value == {"a": 1}  # type: ignore[union-attr]
     with pytest.raises(Problem):
         inputs(ENDPOINT, [("city", "madrid")], body="{a: 1}")
+
+
+@pytest.mark.parametrize(("body", "status"), [(None, 422), ('{"z": 1}', 422), ('{"k": "' + "x" * 100 + '"}', 413), ('{"k": 1}', None)])
+def test_a_body_is_held_to_the_endpoints_rules(body: str | None, status: int | None) -> None:
+    """Required, schema and size, as over HTTP."""
+    rules = Body.model_validate({"required": True, "max": 60, "schema": {"type": "object", "required": ["k"]}})
+    endpoint = ENDPOINT.model_copy(update={"body": rules})
+    if status is None:
+        assert inputs(endpoint, [("city", "madrid")], body=body).body.value == {"k": 1}  # type: ignore[union-attr]
+    else:
+        with pytest.raises(Problem) as refused:
+            inputs(endpoint, [("city", "madrid")], body=body)
+        assert refused.value.status == status
 
 
 def test_headers_are_written_as_for_curl() -> None:

@@ -258,3 +258,16 @@ async def test_the_whole_chain_shares_one_deadline() -> None:
             await u.get(timeout=0.1)
         assert caught.value.type == "timeout"
         assert len(upstream.asked) <= 4
+
+
+async def test_a_credential_in_the_query_goes_along_within_the_origin() -> None:
+    """Whatever query the redirect names; to nobody else."""
+    auth = {"query": {"name": "key", "value": "k v"}}
+    async with (
+        FakeUpstream(redirects()) as home,
+        FakeUpstream(redirects()) as friend,
+        asking(home.url, redirects={"max": 1, "origins": [friend.url]}, auth=auth) as u,
+    ):
+        assert (await u.get("/to/x?a=1")).data.value[1] == "/x?a=1&key=k%20v"
+        assert (await u.get("/to/x?key=theirs")).data.value[1] == "/x?key=k%20v"
+        assert (await u.get(f"/to{friend.url}/x?a=1")).data.value[1] == "/x?a=1"
