@@ -176,7 +176,8 @@ KEYS: dict[str, dict[str, str]] = {
         "select": "What of the decoded body is the call's data; with `each`, of every item's.",
         "fallback": "The data when the call fails.",
         "schema": "JSON Schema of the data, inline or `file.json#/pointer`; shown in OpenAPI.",
-        "validate": "What happens to data that breaks the schema: nothing, a count and a log line, or a failure.",
+        "validate": "What happens to data that breaks the schema: nothing, a count and a log line, or a failure. "
+        "Of an `each` the list of the items that answered is judged.",
         "timeout": "Overrides the upstream's.",
         "retry": "Overrides the upstream's.",
         "hedge": "Overrides the upstream's.",

@@ -80,7 +80,7 @@ class Guarded:
 
 
 class Echo:
-    """Answers every request with its path; `/slow` after `slow` seconds or when told, `/large` with so many bytes."""
+    """Answers every request with its path; `/hang` when told, `/large/N` with so many bytes, `/dated` with a date of its own."""
 
     def __init__(self) -> None:
         self.state = SimpleNamespace(draining=False)
@@ -99,6 +99,10 @@ class Echo:
             raise RuntimeError("a secret of ours")
         if path == "/304":
             await send({"type": "http.response.start", "status": 304, "headers": [(b"content-length", b"5")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if path == "/dated":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]})
             await send({"type": "http.response.body", "body": b""})
             return
         if path.startswith("/body"):
@@ -149,6 +153,7 @@ async def guarded(app: Any, limits: Limits | None = None, most: int = 1000) -> A
     settings = config(app, Settings(_env_file=None), edge, "websockets-sansio")
     settings.load()
     loop, state = asyncio.get_running_loop(), ServerState()
+    state.default_headers = [(b"date", b"Fri, 02 Jan 1970 00:00:00 GMT")]  # the server writes it each second
     server = await loop.create_server(
         lambda: settings.http_protocol_class(config=settings, server_state=state, app_state={}),  # type: ignore[call-arg]
         "127.0.0.1",

@@ -110,3 +110,18 @@ def test_a_file_without_the_params_is_refused_before_anything_runs(folder: Path)
     assert refused.returncode == 2
     assert "no column is a param of 'double'" in refused.stderr
     assert not (folder / "out.ndjson").exists()
+
+
+def test_a_row_whose_body_breaks_the_rules_of_the_endpoint_is_a_line_with_its_error(folder: Path) -> None:
+    """As REST holds a request's body to its schema; the other rows run."""
+    (folder / "catalog.yaml").write_text(
+        CATALOG.replace("get: /double/{n}\n    params: {n: {in: path, type: integer}}", "post: /double\n    body: {schema: {required: [n]}}").replace(
+            '"{n}"', '"{body.n}"'
+        )
+    )
+    (folder / "in.csv").write_text('body\n"{""n"": 1}"\n"{""m"": 1}"\n"{"\n')
+    last = run(folder, "out.ndjson")
+    results = {result["row"]: result for line in (folder / "out.ndjson").read_text().splitlines() for result in [json.loads(line)]}
+    assert results[1]["data"] == {"twice": 2}
+    assert {row: result["error"]["status"] for row, result in results.items() if "error" in result} == {2: 422, 3: 400}
+    assert (last.returncode, "1 answered, 2 failed" in last.stderr) == (1, True)

@@ -43,13 +43,13 @@ async def test_a_diamond_waits_for_both_sides_and_runs_its_end_once() -> None:
 
 
 async def test_a_failed_call_fails_those_that_name_it_down_the_chain() -> None:
-    """With `dependency`, and without asking; `root` is the first cause."""
+    """With `dependency`, and without asking; `roots` are the first causes."""
     bench = Bench({"calls": {"a": "/a", "b": "/b/{a.n}", "c": "/c/{b.n}", "d": "/d"}}, Script({"/a": status(500)}))
     answer = await bench.run()
     assert kinds(answer) == {"a": "status", "b": "dependency", "c": "dependency"}
     error = answer.outcomes["c"].error
     assert error is not None
-    assert error.root.type == "status"
+    assert [root.type for root in error.roots] == ["status"]
     assert len(bench.script.calls) == 2
 
 

@@ -63,6 +63,14 @@ async def test_what_means_one_thing_is_served(site: Guarded, case: str) -> None:
     assert status(await site.ask(GOOD[case])) == 200
 
 
+async def test_an_answer_has_one_date(site: Guarded) -> None:
+    """The server's, or that of an answer passed through, which says its own."""
+    ours = await site.ask(get())
+    assert ours.lower().count(b"\r\ndate: ") == 1
+    passed = await site.ask(get("/dated"))
+    assert [line for line in passed.split(b"\r\n") if line.lower().startswith(b"date: ")] == [b"date: Thu, 01 Jan 1970 00:00:00 GMT"]
+
+
 BAD = {
     "tunnel": (405, get(method="CONNECT")),
     "tunnel-with-body": (405, get("/a", "content-length: 2", method="CONNECT") + b"ab"),
