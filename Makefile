@@ -7,7 +7,7 @@ JOBS ?= 2
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test spec conformance lint format types bench bench-live soak docs screenshots lock image clean
+.PHONY: help setup demo serve check test test-again spec conformance lint format types bench bench-live soak docs screenshots lock image clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ check: setup ## check every catalog in config/
 
 test: lint types ## style, types, import rules and every test of this repository
 	$(BIN)/python -m pytest -q -n $(JOBS)
+
+test-again: setup ## what failed in the last run of the tests, one at a time
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 spec: setup ## the promises alone: tests/spec
 	$(BIN)/python -m pytest -q -n $(JOBS) tests/spec

@@ -14,4 +14,12 @@ done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' .ci/conformance)
 echo "conformance: $(sed -e 's/#.*//' .ci/conformance | tr '\n' ' ')"
 export MERGANSER_CMD="$PWD/.venv/bin/merganser"
 # -c /dev/null: the suite is not run under our own pytest settings; it may lie in a read-only folder.
-PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m pytest -c /dev/null --rootdir "$suite" -p no:cacheprovider -p no:asyncio -q -n "${JOBS:-2}" --dist loadfile "${files[@]}"
+remembered=$(mktemp -d)
+trap 'rm -rf "$remembered"' EXIT
+outside() {
+  PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m pytest -c /dev/null --rootdir "$suite" -o cache_dir="$remembered" -p no:asyncio -q "$@"
+}
+
+outside -n "${JOBS:-2}" --dist loadfile "${files[@]}" && exit 0
+printf '\n== what failed, once more and alone\n'
+outside --last-failed --last-failed-no-failures none "${files[@]}" && echo 'flaky: they failed above, and passed alone'
