@@ -43,7 +43,9 @@ uvloop's, the parsers' and malloc's; they spread over some 200 small functions o
 - What stays: identical calls in flight share one request, which outlives whoever began it and so is a task of its own (most of the 7 µs of
   `coalesce`, the one policy over 5); every call is accounted for in metrics, records and `Server-Timing`; no byte of one answer ever becomes the
   next caller's.
-- What was not tried: compiling the hot modules (mypyc, Cython), which would give the service two forms to test, and needs a compiler to install.
+- What made it worse: compiling the hot modules as they are. 138 of them through Cython 3.3 pass the tests and cost 1.2 times as much, with three
+  calls and with thirty: 3.13 specialises small functions and steps coroutines faster than the compiled ones call each other. Types that C can
+  use would mean another program.
 """
 
 
