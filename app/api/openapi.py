@@ -6,16 +6,19 @@ FastAPI's own models do not touch them.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.problems import title
-from app.api.shapes import Schema, param_schema, rebased, shape_of_data
+from app.api.published import Schema, published
+from app.api.shapes import param_schema, shape_of_data
 from app.catalog.schema import ApiKey, Catalog, Endpoint, Param
 
 _REF = "#/components/schemas/"
+_PARAM = re.compile(r"\{([^{}]*)\}")
 
 PROBLEM: Schema = {
     "title": "Problem", "description": "An error, as RFC 9457 has it.", "type": "object",
@@ -76,6 +79,7 @@ class Description:
         """The OpenAPI document of an application that has these operations as its routes."""
         info = {"title": app.title, "version": app.version, "description": app.description or None}
         document = get_openapi(**info, openapi_version="3.1.0", routes=app.routes)  # type: ignore[arg-type]
+        document["paths"] = _joined(document.get("paths", {}))
         components = document.setdefault("components", {})
         components["schemas"] = {**components.get("schemas", {}), **self.schemas}
         if schemes := self._security_schemes():
@@ -124,8 +128,8 @@ class Description:
         return {"200": ok, "304": {"description": "The client has this answer already."}} if endpoint.method == "GET" else {"200": ok}
 
     def _component(self, name: str, schema: Any) -> Schema:
-        """Keeps a schema of the catalog among the components, its references to itself put right, and refers to it."""
-        return self._keep(name, rebased(schema, _REF + self._free(name)))
+        """Keeps a schema of the catalog among the components, and refers to it."""
+        return self._keep(name, published(schema, _REF + self._free(name)))
 
     def _keep(self, name: str, schema: Schema) -> Schema:
         key = self._free(name)
@@ -155,6 +159,22 @@ _SSE = "Server-sent events: `part`s as they come, then `complete`."
 _SSE_LIVE = "Server-sent events: `part`s as they come, `complete`, then an `update` for each change."
 
 
+def _joined(paths: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Paths that differ in the names of their params alone are one path (OpenAPI 3.1, section 4.8.8.1): the first one's names hold."""
+    first: dict[str, str] = {}
+    joined: dict[str, dict[str, Any]] = {}
+    for path, item in paths.items():
+        known = first.setdefault(_PARAM.sub("{}", path), path)
+        names = dict(zip(_PARAM.findall(path), _PARAM.findall(known), strict=True))
+        joined.setdefault(known, {}).update({method: _renamed(operation, names) for method, operation in item.items()})
+    return joined
+
+
+def _renamed(operation: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    parameters = [{**one, "name": names[one["name"]]} if one["in"] == "path" else one for one in operation.get("parameters", [])]
+    return {**operation, "parameters": parameters} if parameters else operation
+
+
 def takes_body(endpoint: Endpoint) -> bool:
     """Whether clients send one: where it is declared, where an expression may read it, or where it passes through."""
     return endpoint.body is not None or endpoint.method in ("POST", "PUT", "PATCH")
@@ -174,7 +194,8 @@ def _envelope(endpoint: Endpoint, data: Schema) -> Schema:
 
 def _parameter(name: str, param: Param) -> dict[str, Any]:
     parameter: dict[str, Any] = {
-        "name": name, "in": param.place, "required": param.place == "path" or bool(param.required), "schema": param_schema(param),
+        "name": name, "in": param.place, "schema": param_schema(param),
+        "required": param.place == "path" or (bool(param.required) and param.default is None),
     }  # fmt: skip
     if param.description:
         parameter["description"] = param.description

@@ -17,6 +17,8 @@ from app.expressions.tree import parse_tree
 Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}
+_PLAIN_LIST = frozenset({"type", "items", "minItems", "maxItems", "title", "description", "examples", "$defs"})
+"""Words of a schema that a null among the items breaks in `items` alone."""
 _STEP = re.compile(r"""\.?([A-Za-z_][A-Za-z0-9_]*)|\.?"([^"\\]*)"|\[(\d+)\]""")
 
 
@@ -31,18 +33,6 @@ def shape_of_data(endpoint: Endpoint, schemas: Mapping[str, Schema], components:
     return _of_value(endpoint.response, known, components)
 
 
-def rebased(schema: Any, base: str) -> Any:
-    """A schema whose references to itself hold where it stands now: `#/$defs/x` becomes `BASE/$defs/x`.
-
-    What has an `$id` is a resource of its own: its references are to itself wherever it stands.
-    """
-    if isinstance(schema, list):
-        return [rebased(one, base) for one in schema]
-    if not isinstance(schema, dict) or "$id" in schema:
-        return schema
-    return {key: _rebased_value(key, value, base) for key, value in schema.items()}
-
-
 def param_schema(param: Param) -> Schema:
     """A param's type and constraints."""
     names = {"type", "pattern", "format", "enum", "minimum", "maximum", "exclusive_minimum", "exclusive_maximum"}
@@ -51,12 +41,6 @@ def param_schema(param: Param) -> Schema:
     if param.type == "array":
         schema["items"] = param.items or {"type": "string"}
     return schema
-
-
-def _rebased_value(key: str, value: Any, base: str) -> Any:
-    if key in ("$ref", "$dynamicRef") and isinstance(value, str) and value.startswith("#"):
-        return base + value[1:]
-    return value if key in ("const", "enum", "default", "example", "examples") else rebased(value, base)
 
 
 def _object(properties: Mapping[str, Schema]) -> Schema:
@@ -86,18 +70,21 @@ def _with_gaps(schema: Schema, components: Mapping[str, Schema]) -> Schema:
     """The list of a call with `each`: null stands where an item failed."""
     named = components.get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
     items = named.get("items")
-    return {**named, "items": _any_of([items, NULL])} if isinstance(items, dict) and items else schema
+    if named.keys() <= _PLAIN_LIST and isinstance(items, dict) and items:
+        return {**named, "items": _any_of([items, NULL])}
+    return _any_of([schema, {"type": "array", "contains": NULL}])
 
 
 def _of_fallback(spec: CallSpec, schema: Schema, components: Mapping[str, Schema]) -> list[Schema]:
     """What a fallback adds to a schema: nothing where it fits, anything where it is computed."""
-    if parse_tree(spec.fallback).constant is None or is_marked(str(spec.fallback)):
+    constant = parse_tree(spec.fallback).constant
+    if constant is None or is_marked(str(spec.fallback)):
         return [{}]
     try:
-        fits = validator_for({"components": {"schemas": dict(components)}, **schema}, offline=True).is_valid(spec.fallback)
+        fits = validator_for({"components": {"schemas": dict(components)}, **schema}, offline=True).is_valid(constant.value)
     except (ValidationError, ReferencingError):
         fits = False
-    return [] if fits else [NULL if spec.fallback is None else {"const": spec.fallback}]
+    return [] if fits else [NULL if constant.is_null else {"const": constant.value}]
 
 
 def _of_param(param: Param) -> Schema:
@@ -149,7 +136,8 @@ def _below(schema: Schema, step: re.Match[str], components: Mapping[str, Schema]
         return {}, True
     holder, name = solid[0], step[1] or step[2]
     if name is None:
-        items = holder.get("items", {})
+        first = holder.get("prefixItems", [])
+        items = first[int(step[3])] if int(step[3]) < len(first) else holder.get("items", {})
         return (items if isinstance(items, dict) else {}), True
     found = holder.get("properties", {}).get(name, {})
     is_sure = len(options) == 1 and name in holder.get("required", []) and holder.get("type") == "object"

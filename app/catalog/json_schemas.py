@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ import yaml
 
 from app.catalog.faults import Faults
 from app.catalog.nodes import Entry, Leaf, Node, Table, leaves, plain, planted
+from app.catalog.schema_walk import Resources, draft_of, mapped
 
 MAX_FILE = 16 * 1024 * 1024
 MAX_NODES = 20_000
-_DRAFT = re.compile(r"https?://json-schema\.org/(draft/20(19-09|20-12)|draft-0[467])/schema#?")
+_NAMING = frozenset({"$ref", "$id", "$anchor"})
+"""Words that say what a schema is called, or is: of no use where what they mean stands in their place."""
 
 
 class BadReference(ValueError):
@@ -29,21 +30,20 @@ class Shapes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._documents: dict[str, Any] = {}
+        self._documents: dict[str, Resources] = {}
 
     def resolved(self, reference: str) -> Any:
         """The schema that `file.json#/pointer` names, complete in itself. BadReference where there is none."""
-        file, pointer = _split(reference, "")
-        return _Bundle(self).of(file, pointer)
+        return _Bundle(self).of(reference)
 
     def whole(self, schema: Any) -> Any:
         """An inline schema whose references to files are followed; those within itself stay as they are."""
         return _Bundle(self).followed(schema)
 
-    def document(self, file: str) -> Any:
-        """A file's JSON, or YAML where its name says so."""
+    def document(self, file: str) -> Resources:
+        """The schemas of a file: JSON, or YAML where its name says so."""
         if file not in self._documents:
-            self._documents[file] = self._read(file)
+            self._documents[file] = Resources(self._read(file))
         return self._documents[file]
 
     def _read(self, file: str) -> Any:
@@ -63,45 +63,23 @@ class Shapes:
             raise BadReference(f"the file '{file}' is no JSON") from None
 
 
-def _split(reference: str, current: str) -> tuple[str, str]:
-    """File and JSON pointer of a reference that stands in the file `current`."""
-    file, _, pointer = reference.partition("#")
-    if "://" in file:
-        raise BadReference(f"the reference '{reference}' leads to the network: schemas are read from files")
-    if pointer and not pointer.startswith("/"):
-        raise BadReference(f"the reference '{reference}' has no JSON pointer after '#', such as #/person")
-    return (str(Path(current).parent / file) if file else current), pointer
-
-
-def _pointed(document: Any, file: str, pointer: str) -> Any:
-    """What a JSON pointer (RFC 6901) names."""
-    at = document
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, dict) and key in at:
-            at = at[key]
-        elif isinstance(at, list) and key.isdecimal() and int(key) < len(at):
-            at = at[int(key)]
-        else:
-            raise BadReference(f"the file '{file}' has nothing at '#{pointer}'")
-    return at
-
-
 class _Bundle:
     """One schema on its way to stand alone: what it refers to is put in its place; what refers to itself goes to `$defs`."""
 
     def __init__(self, shapes: Shapes) -> None:
         self.shapes = shapes
-        self.names: dict[tuple[str, str], str] = {}
+        self.names: dict[int, str] = {}
         self.defs: dict[str, Any] = {}
+        self.inline = Resources(None)
         self.count = 0
 
-    def of(self, file: str, pointer: str) -> Any:
-        """The schema at a pointer of a file."""
-        return self._closed(self._target((file, pointer), ()))
+    def of(self, reference: str) -> Any:
+        """The schema that a reference of the catalog names."""
+        return self._closed(self._target(reference, "", "", ()))
 
     def followed(self, schema: Any) -> Any:
         """An inline schema."""
+        self.inline = Resources(schema)
         return self._closed(self._walk(schema, "", ()))
 
     def _closed(self, schema: Any) -> Any:
@@ -109,32 +87,50 @@ class _Bundle:
             return {**schema, "$defs": {**schema.get("$defs", {}), **self.defs}}
         return schema
 
-    def _target(self, target: tuple[str, str], path: tuple[tuple[str, str], ...]) -> Any:
-        if target in path or target in self.names:
-            name = self.names.setdefault(target, f"{Path(target[0]).stem}_{target[1].rpartition('/')[2] or 'root'}_{len(self.names) + 1}")
-            if name not in self.defs:
-                self.defs[name] = {}
-                self.defs[name] = self._walk(_pointed(self.shapes.document(target[0]), *target), target[0], (*path, target))
-            return {"$ref": f"#/$defs/{name}"}
-        return self._walk(_pointed(self.shapes.document(target[0]), *target), target[0], (*path, target))
+    def _target(self, reference: str, current: str, base: str, path: tuple[int, ...]) -> Any:
+        """What a reference leads to that stands in the file `current`, in a schema whose references count from `base`."""
+        file, schema = self._found(reference, current, base)
+        key = id(schema)
+        if key not in path and key not in self.names:
+            return self._walk(schema, file, (*path, key))
+        name = self.names.setdefault(key, f"{Path(file).stem}_{reference.rpartition('#')[2].rpartition('/')[2] or 'root'}_{len(self.names) + 1}")
+        if name not in self.defs:
+            self.defs[name] = {}
+            self.defs[name] = self._walk(schema, file, (*path, key))
+        return {"$ref": f"#/$defs/{name}"}
 
-    def _walk(self, schema: Any, file: str, path: tuple[tuple[str, str], ...]) -> Any:
+    def _found(self, reference: str, current: str, base: str) -> tuple[str, Any]:
+        """The file and the schema. By its `$id` a file calls its own schemas; every other name is a file's, or the network's."""
+        if current:
+            is_there, schema = self.shapes.document(current).find(reference, base)
+            if is_there:
+                return current, schema
+        file, _, fragment = reference.partition("#")
+        if "://" in file or file.startswith("urn:"):
+            raise BadReference(f"the reference '{reference}' leads to the network: schemas are read from files")
+        file = str(Path(current).parent / file) if file else current
+        is_there, schema = self.shapes.document(file).find(f"#{fragment}", "")
+        if is_there:
+            return file, schema
+        if fragment and not fragment.startswith("/"):
+            raise BadReference(f"the reference '{reference}' has no JSON pointer after '#', such as #/person, and '{file}' has no such anchor")
+        raise BadReference(f"the file '{file}' has nothing at '#{fragment}'")
+
+    def _is_inline(self, reference: str, schema: dict[str, Any]) -> bool:
+        return reference.startswith("#") or self.inline.find(reference, self.inline.base(schema))[0]
+
+    def _walk(self, schema: Any, file: str, path: tuple[int, ...]) -> Any:
         self.count += 1
         if self.count > MAX_NODES or len(path) > 50:
             raise BadReference("the schema is too large, its references followed")
-        if isinstance(schema, list):
-            return [self._walk(one, file, path) for one in schema]
         if not isinstance(schema, dict):
             return schema
         reference = schema.get("$ref")
-        rest = {
-            key: one if key in ("enum", "const", "default", "examples") else self._walk(one, file, path)
-            for key, one in schema.items()
-            if key != "$ref"
-        }
-        if not isinstance(reference, str) or (not file and reference.startswith("#")):
-            return {**rest, "$ref": reference} if "$ref" in schema else rest
-        followed = self._target(_split(reference, file), path)
+        if not isinstance(reference, str) or (not file and self._is_inline(reference, schema)):
+            own = {key: value for key, value in schema.items() if not file or key not in _NAMING}
+            return mapped(own, lambda one: self._walk(one, file, path))
+        rest = mapped({key: value for key, value in schema.items() if key not in _NAMING}, lambda one: self._walk(one, file, path))
+        followed = self._target(reference, file, self.shapes.document(file).base(schema) if file else "", path)
         if not rest:
             return followed
         return {**rest, "allOf": [*rest.get("allOf", []), followed]}
@@ -163,7 +159,7 @@ def checked(key: str, entry: Entry, shapes: Shapes, faults: Faults) -> Entry:
 def problem(schema: Any) -> tuple[list[str | int], str] | None:
     """Where and why this is no JSON Schema; None where it is one. Nothing is fetched from the network."""
     draft = schema.get("$schema") if isinstance(schema, dict) else None
-    if draft is not None and (not isinstance(draft, str) or not _DRAFT.fullmatch(draft)):
+    if draft is not None and draft_of(draft) is None:
         return ["$schema"], "`$schema` names no draft of json-schema.org (2020-12, 2019-09, 07, 06, 04)"
     try:
         jsonschema_rs.meta.validate(schema)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.catalog.schema_walk import mapped, with_number_bounds
+
 Schema = dict[str, Any]
 
-_SCHEMAS = frozenset(
-    {"additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties"}
-)
-"""Keywords whose value is a schema; the next two have lists of them, and schemas by name."""
-_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_MAPS = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
 _DROPPED = frozenset({"discriminator", "example", "externalDocs", "nullable", "xml"})
 """Keywords of OpenAPI alone; `nullable` and `example` are written anew."""
 
@@ -62,17 +58,8 @@ class _Bundle:
         if isinstance(reference := schema.get("$ref"), str):
             rest = {} if self._is_30 else {key: value for key, value in schema.items() if key != "$ref"}
             return {**self._referred(reference), **self._of(rest)}
-        made = {key: self._entry(key, value) for key, value in schema.items() if key not in _DROPPED}
+        made = mapped({key: value for key, value in schema.items() if key not in _DROPPED}, self._of)
         return self._lifted(schema, made) if self._is_30 else made
-
-    def _entry(self, key: str, value: Any) -> Any:
-        if key in _SCHEMAS:
-            return self._of(value)
-        if key in _LISTS and isinstance(value, list):
-            return [self._of(entry) for entry in value]
-        if key in _MAPS and isinstance(value, dict):
-            return {name: self._of(entry) for name, entry in value.items()}
-        return value
 
     def _referred(self, reference: str) -> Schema:
         target = pointed(self._document, reference)
@@ -87,9 +74,7 @@ class _Bundle:
     @staticmethod
     def _lifted(schema: Schema, made: Schema) -> Schema:
         """From OpenAPI 3.0's dialect to 2020-12: `nullable`, exclusive bounds as flags, one `example`."""
-        for flag, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-            if isinstance(made.get(flag), bool) and made.pop(flag) and bound in made:
-                made[flag] = made.pop(bound)
+        made = with_number_bounds(made)
         if "example" in schema:
             made["examples"] = [schema["example"]]
         if schema.get("nullable") is not True:

@@ -21,6 +21,8 @@ from app.core.errors import DecodeFailed, TooLarge
 MAX_CSV = 64 * 1024 * 1024
 """Bytes that the keys of a CSV's objects may take in all: a long header before many short rows grows without bound."""
 
+csv.field_size_limit(2**31 - 1)  # of the whole process; a body is bounded by its `max_body`
+
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"})
 """Python's codecs that are no charset of the web; some take quadratic time."""
 

@@ -37,11 +37,13 @@ class Gather:
             self._unread = DRAIN
             self._settle(b"")
             return False
-        if self.is_bodiless:
+        if self.is_bodiless or status == 204:
             return True
-        if codings := noted.get(b"content-encoding"):
+        lengths = noted.get(b"content-length")
+        length = int(lengths[0]) if lengths else None
+        if length != 0 and (codings := noted.get(b"content-encoding")):
             self._decoder = decoder(codings, self._limit)
-        if self._decoder is None and (lengths := noted.get(b"content-length")) and int(lengths[0]) > self._limit:
+        if self._decoder is None and length is not None and length > self._limit:
             raise TooLarge
         return True
 

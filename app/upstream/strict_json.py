@@ -31,8 +31,10 @@ def checked(body: bytes) -> bytes:
         if _may_be_deep(body):
             simdjson.Parser().parse(_OPEN + body + _CLOSE)
     except ValueError as exc:
-        raise DecodeFailed from exc
-    except RuntimeError:  # too deep, perhaps, or an integer of more than 64 bits
+        if "NUMBER" not in str(exc):
+            raise DecodeFailed from exc
+        _check_slowly(body)  # no number, perhaps, or an integer of twenty digits
+    except RuntimeError:  # too deep, perhaps, or an integer of more digits
         _check_slowly(body)
     return body.translate(None, b"\r\n").strip() if b"\n" in body or b"\r" in body else body.strip()
 

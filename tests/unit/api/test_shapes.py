@@ -4,12 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from app.api.openapi import Description
-from app.api.shapes import rebased
 from app.catalog.schema import Catalog
 from app.core.data import Data
 from app.core.scope import Scope
@@ -71,24 +71,53 @@ def test_a_call_is_as_its_schema_says_or_what_stands_in(call: dict[str, Any], ex
     assert described("{call}", {"type": "string"}, **call)[0] == expected
 
 
-def test_references_of_a_schema_to_itself_hold_where_it_stands() -> None:
-    """What has an `$id` is left alone; what only looks like a reference too."""
-    schema = {
-        "$defs": {"n": {"type": "integer"}, "own": {"$id": "urn:x", "$ref": "#/a"}},
-        "properties": {"n": {"$ref": "#/$defs/n"}, "me": {"$ref": "#"}, "far": {"$ref": "urn:y"}, "c": {"const": {"$ref": "#"}}},
-    }
-    moved = rebased(schema, "#/components/schemas/x")
-    assert moved["properties"] == {
-        "n": {"$ref": "#/components/schemas/x/$defs/n"}, "me": {"$ref": "#/components/schemas/x"},
-        "far": {"$ref": "urn:y"}, "c": {"const": {"$ref": "#"}},
-    }  # fmt: skip
-    assert moved["$defs"]["own"] == schema["$defs"]["own"]
+TEXTS = {"type": "array", "items": {"type": "string"}}
 
 
-def test_a_list_of_each_may_have_gaps() -> None:
-    """Null stands where an item failed, also where the schema is a component."""
-    schema = {"type": "array", "items": {"type": "string"}}
+@pytest.mark.parametrize("schema", [
+    TEXTS, {"$ref": "#/$defs/texts", "$defs": {"texts": TEXTS}}, {"allOf": [TEXTS]}, {"anyOf": [TEXTS, {"type": "integer"}]},
+    {**TEXTS, "uniqueItems": True}, {"type": "array", "prefixItems": [{"type": "string"}, {"type": "string"}]},
+    {"if": {"type": "array"}, "then": TEXTS},
+])  # fmt: skip
+def test_a_list_of_each_may_have_gaps(schema: dict[str, Any]) -> None:
+    """Null stands where an item failed, wherever the schema speaks of items."""
     shape, components = described("{call}", schema, required=True, each="p")
     validator = Draft202012Validator({**shape, "components": components})
     assert validator.is_valid(["a", None])
-    assert not validator.is_valid([1])
+    assert validator.is_valid([None, None])
+    assert not validator.is_valid([1, "a"])
+
+
+def test_an_item_has_the_schema_of_its_place() -> None:
+    """`prefixItems` first, `items` behind them."""
+    schema = {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}}
+    assert described("{call[0]}", schema, required=True)[0] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    assert described("{call[1]}", schema, required=True)[0] == {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+
+
+def test_a_fallback_is_what_it_says_once_its_braces_are_read() -> None:
+    """`{{x}}` is the text `{x}`."""
+    assert {"const": "{x}"} in described("{call}", {"type": "integer"}, required=True, fallback="{{x}}")[0]["anyOf"]
+
+
+def test_paths_that_differ_in_names_alone_are_one() -> None:
+    """As OpenAPI has it: the first one's names hold."""
+    endpoints = {
+        "one": {"get": "/same/{y}", "calls": {"a": {"upstream": "u", "path": "/"}}, "params": {"y": {"in": "path"}}},
+        "two": {"delete": "/same/{x}", "calls": {"a": {"upstream": "u", "path": "/"}}, "params": {"x": {"in": "path"}, "y": {"in": "query"}}},
+    }
+    app = FastAPI()
+    description = Description(Catalog.model_validate({"upstreams": {"u": {"url": "http://u"}}, "endpoints": endpoints}))
+    for name, endpoint in endpoints.items():
+        method = "GET" if "get" in endpoint else "DELETE"
+        app.add_api_route(endpoint[method.lower()], lambda: None, methods=[method], openapi_extra=description.operations[name])
+    paths = description.document(app)["paths"]
+    assert list(paths) == ["/same/{y}"]
+    assert [(one["name"], one["in"]) for one in paths["/same/{y}"]["delete"]["parameters"]] == [("y", "path"), ("y", "query")]
+
+
+def test_a_param_with_a_default_need_not_be_sent() -> None:
+    """Whatever else is said of it."""
+    endpoint = {"get": "/x", "params": {"p": {"required": True, "default": "d"}}, "calls": {"a": {"upstream": "u", "path": "/"}}}
+    description = Description(Catalog.model_validate({"upstreams": {"u": {"url": "http://u"}}, "endpoints": {"x": endpoint}}))
+    assert description.operations["x"]["parameters"][0]["required"] is False

@@ -182,6 +182,37 @@ def test_a_schema_that_refers_to_itself_keeps_its_reference(load: Load, tmp_path
     assert schema["$defs"][name]["properties"]["kids"]["items"] == {"$ref": f"#/$defs/{name}"}
 
 
+NUMBER = {"type": "integer"}
+
+
+@pytest.mark.parametrize(("file", "reference", "expected"), [
+    ({"properties": {"n": {"$ref": "#num"}}, "$defs": {"z": {"$anchor": "num", **NUMBER}}}, "s.json", {"n": NUMBER}),
+    ({"$defs": {"z": {"$anchor": "num", "properties": {"n": NUMBER}}}}, "s.json#num", {"n": NUMBER}),
+    ({"$id": "urn:s", "properties": {"n": {"$ref": "urn:s#/$defs/n"}}, "$defs": {"n": NUMBER}}, "s.json", {"n": NUMBER}),
+    ({"$defs": {"a": {"$id": "urn:a", "properties": {"n": {"$ref": "#/$defs/b"}}, "$defs": {"b": NUMBER}}}}, "s.json#/$defs/a", {"n": NUMBER}),
+    ({"a": {"properties": {"default": {"$ref": "#/n"}, "enum": {"$ref": "#/n"}}}, "n": NUMBER}, "s.json#/a", {"default": NUMBER, "enum": NUMBER}),
+    ({"properties": {"c": {"const": {"$ref": "#/gone"}}}}, "s.json", {"c": {"const": {"$ref": "#/gone"}}}),
+    ({"$defs": {"a b": {"properties": {"n": NUMBER}}}}, "s.json#/$defs/a%20b", {"n": NUMBER}),
+])  # fmt: skip
+def test_references_are_pointers_anchors_and_names_of_the_files_own(
+    load: Load, tmp_path: Path, file: dict[str, Any], reference: str, expected: dict[str, Any]
+) -> None:
+    """What looks like a reference inside of data, or is a property's name, is none."""
+    (tmp_path / "s.json").write_text(json.dumps(file))
+    schema = load(dumped(endpoints={"x": {"get": "/x", "calls": {"a": {**A, "schema": reference}}}})).catalog.endpoints["x"].calls["a"].json_schema
+    assert isinstance(schema, dict)
+    assert schema["properties"] == expected
+    assert "$id" not in schema
+
+
+def test_an_inline_schema_may_call_itself_by_its_own_name(load: Load) -> None:
+    """It leads nowhere else."""
+    schema = {"$id": "https://e.test/s", "properties": {"n": {"$ref": "https://e.test/s#/$defs/n"}}, "$defs": {"n": NUMBER}}
+    assert (
+        load(dumped(endpoints={"x": {"get": "/x", "calls": {"a": {**A, "schema": schema}}}})).catalog.endpoints["x"].calls["a"].json_schema == schema
+    )
+
+
 @pytest.mark.parametrize("reference", ["gone.json", "shapes.json#/gone", "shapes.json#name", "text.json", "http://h/s.json", "/etc", "a\0b"])
 def test_a_reference_that_leads_nowhere_is_a_fault(faults_of: FaultsOf, tmp_path: Path, reference: str) -> None:
     """No file, nothing there, no JSON, the network, itself."""

@@ -162,6 +162,7 @@ def test_what_is_no_feed_is_refused(body: str) -> None:
         ("id,name\r\n1,Ana\r\n2,Bo\r\n", [{"id": "1", "name": "Ana"}, {"id": "2", "name": "Bo"}]),
         ('id,name\n1,"A, ""b""\nc"\n\n2\n', [{"id": "1", "name": 'A, "b"\nc'}, {"id": "2", "name": None}]),
         ("\ufeffid\n1", [{"id": "1"}]),
+        ("id\n" + "x" * 200_000, [{"id": "x" * 200_000}]),
         ("id,name\n", []),
         ("", []),
     ],
@@ -171,7 +172,7 @@ def test_csv_is_a_list_of_objects_by_its_header(body: str, value: Any) -> None:
     assert read(body, "text/csv; charset=utf-8") == value
 
 
-@pytest.mark.parametrize("body", ["a\n1,2", 'a\n"x', 'a\n"x"y', "a\n" + "x" * 200_000])
+@pytest.mark.parametrize("body", ["a\n1,2", 'a\n"x', 'a\n"x"y'])
 def test_csv_that_does_not_fit_its_header_is_refused(body: str) -> None:
     """A row with more values than there are names would lose some."""
     with pytest.raises(DecodeFailed):

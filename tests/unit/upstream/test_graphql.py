@@ -18,7 +18,13 @@ def test_a_request_is_query_and_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"data": {"n": 1.00}}', b'{"errors": [], "data": {"n": 1.00}}', b'{"data": {"n": 1.00}, "errors": null, "extensions": {}}']
+    "body",
+    [
+        b'{"data": {"n": 1.00}}',
+        b'{"errors": [], "data": {"n": 1.00}}',
+        b'{"errors": [ ], "data": {"n": 1.00}}',
+        b'{"data": {"n": 1.00}, "errors": null, "extensions": {}}',
+    ],
 )
 def test_the_data_passes_as_sent(body: bytes) -> None:
     """It is not decoded."""

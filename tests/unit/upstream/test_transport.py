@@ -61,7 +61,15 @@ async def test_a_body_may_end_with_its_connection(head: bytes) -> None:
     assert await data(head, b'{"a"', b":1}", ends=True) == b'{"a":1}'
 
 
-@pytest.mark.parametrize("answered", [b"HTTP/1.1 204 No Content\r\n\r\n", OK + b"content-length: 0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answered",
+    [
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        OK + b"content-length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\ncontent-encoding: br\r\n\r\n",
+        OK + b"content-length: 0\r\ncontent-encoding: br\r\n\r\n",
+    ],
+)
 async def test_no_content_is_null(answered: bytes) -> None:
     """204 and an empty body give null, and the connection is used again."""
     async with FakeUpstream(always(answered)) as upstream, asking(upstream.url) as u:
