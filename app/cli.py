@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the catalog file, for editors.",
 }
 """Name and summary of each command. The summary is the first line of its docstring (a test compares them)."""
+CLOSED_PIPE = 141
 
 
 class Commands(TyperGroup):
@@ -42,6 +44,16 @@ class Commands(TyperGroup):
         self.commands = {name: self.get_command(ctx, name) for name in COMMANDS}
         name, found, rest = super().resolve_command(ctx, args)
         return name, load(name) if found is not None and name is not None else None, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command. A closed pipe (`merganser schema | head`) ends it quietly, with the code of a tool that SIGPIPE ended."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(nowhere, stream.fileno())  # what is still to be flushed goes there
+            raise typer.Exit(CLOSED_PIPE) from None
 
 
 def load(name: str) -> Any:
@@ -72,11 +84,8 @@ def merganser(
 
 
 def main() -> None:
-    """The console script. A closed pipe (`merganser schema | head`) and Ctrl-C end it quietly."""
+    """The console script. Ctrl-C ends it quietly."""
     try:
         app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.api.address import Network
@@ -32,6 +33,18 @@ def _seconds(value: Any) -> Any:
     return float(value) if isinstance(value, float) else units.seconds(value)
 
 
+def _redis(value: SecretStr) -> SecretStr:
+    """The URL of a Redis. What is wrong is said without it: there may be a password in it."""
+    try:
+        url = urlsplit(value.get_secret_value())
+        is_one = url.scheme in ("redis", "rediss", "unix") and url.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ValueError("this is no URL of a Redis: write it as redis://HOST:PORT/0, rediss://... or unix://PATH")
+    return value
+
+
 Duration = Annotated[float, BeforeValidator(_seconds)]
 Size = Annotated[int, BeforeValidator(_size)]
 
@@ -39,7 +52,9 @@ Size = Annotated[int, BeforeValidator(_size)]
 class Settings(BaseSettings):
     """Every setting with its default. Secrets are `SecretStr`: no `repr` shows them. Durations are seconds, sizes bytes."""
 
-    model_config = SettingsConfigDict(env_prefix="MERGANSER_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MERGANSER_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     catalog: Path = Field(Path("merganser.yaml"), description="The catalog that is served where none is named.")
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every one of IPv4.")
@@ -54,7 +69,9 @@ class Settings(BaseSettings):
     )
     metrics_dir: Path | None = Field(None, description="Folder through which workers share their metrics; `serve --workers` makes one itself.")
 
-    redis_url: SecretStr | None = Field(None, description="Redis that shares cache, limits and live topics; without it all is per process.")
+    redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = Field(
+        None, description="Redis that shares cache, limits and live topics; without it all is per process."
+    )
     cache_size: Size = Field(64 << 20, description="What all cached answers may take.")
 
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = Field(

@@ -33,6 +33,14 @@ class WatchEnded(Exception):
     """The watch cannot go on: refused, or the subscription has ended with an error."""
 
 
+class _Unheard(Exception):
+    """Who is told cannot be: that is no loss of the connection."""
+
+    def __init__(self, fault: OSError) -> None:
+        self.fault = fault
+        super().__init__(str(fault))
+
+
 @dataclass(slots=True)
 class Watched:
     """One subscription as its client sees it: no I/O; `take` gives whether the chain holds."""
@@ -97,27 +105,40 @@ class Watch:
     _count: int = 0
 
     async def run(self) -> None:
-        """Until the subscription has ended; raises WatchEnded where it cannot go on."""
-        while not self.watched.is_over:
-            try:
-                await self._connected()
-            except InvalidStatus as exc:
-                if exc.response.status_code < 500:
-                    raise WatchEnded(f"the server answers {exc.response.status_code}") from exc
-                self._lost("the server refuses for now")
-            except ConnectionClosed as exc:
-                code = exc.rcvd.code if exc.rcvd else 1006
-                if code in FATAL:
-                    raise WatchEnded(f"closed by the server: {code} {exc.rcvd.reason if exc.rcvd else ''}".strip()) from exc
-                self._lost(f"connection lost ({code})")
-            except (OSError, EOFError, InvalidHandshake) as exc:
-                self._lost(f"no connection ({type(exc).__name__})")
-            if not self.watched.is_over:
-                await asyncio.sleep(self._pause())
+        """Until the subscription has ended; raises WatchEnded where it cannot go on, and the OSError that `told` raises."""
+        try:
+            while not self.watched.is_over:
+                await self._once()
+        except _Unheard as unheard:
+            raise unheard.fault from None
+
+    async def _once(self) -> None:
+        """One connection, to its end, and the pause after it."""
+        try:
+            await self._connected()
+        except InvalidStatus as exc:
+            if exc.response.status_code < 500:
+                raise WatchEnded(f"the server answers {exc.response.status_code}") from exc
+            self._lost("the server refuses for now")
+        except ConnectionClosed as exc:
+            code = exc.rcvd.code if exc.rcvd else 1006
+            if code in FATAL:
+                raise WatchEnded(f"closed by the server: {code} {exc.rcvd.reason if exc.rcvd else ''}".strip()) from exc
+            self._lost(f"connection lost ({code})")
+        except (OSError, EOFError, InvalidHandshake) as exc:
+            self._lost(f"no connection ({type(exc).__name__})")
+        if not self.watched.is_over:
+            await asyncio.sleep(self._pause())
 
     def _lost(self, why: str) -> None:
         self._failures += 1
-        self.told({"type": "status", "status": "reconnecting", "detail": why})
+        self._tell({"type": "status", "status": "reconnecting", "detail": why})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self.told(message)
+        except OSError as fault:
+            raise _Unheard(fault) from fault
 
     def _pause(self) -> float:
         """A random time in the server's window, else up to a bound that doubles ("full jitter")."""
@@ -135,7 +156,7 @@ class Watch:
                     message: dict[str, Any] = json.loads(await socket.recv())
                 if message["type"] == "connection_ack":
                     silence = message["payload"]["ping_interval_ms"] / 1000 + PATIENCE
-                    self.told({"type": "status", "status": "connected"})
+                    self._tell({"type": "status", "status": "connected"})
                     await self._subscribe(socket)
                 else:
                     await self._take(socket, message)
@@ -160,10 +181,16 @@ class Watch:
             await self._failed(socket, message["payload"])
         elif self.watched.take(message):
             self._failures = 0
-            self.told(message)
+            self._tell(message)
+            self._judge(message)
         else:
             await socket.send(json.dumps({"type": "unsubscribe", "id": message["id"]}))
             await self._subscribe(socket)
+
+    def _judge(self, message: Mapping[str, Any]) -> None:
+        """Ends the watch where the answer has ended with an error: nothing follows."""
+        if self.watched.is_over and (error := message.get("error")) is not None:
+            raise WatchEnded(f"{error['code']}: {error['message']}")
 
     async def _failed(self, socket: ClientConnection, payload: Mapping[str, Any]) -> None:
         if not payload["retryable"]:

@@ -1,10 +1,10 @@
 """One request and its answer on a connection: what the application receives and sends, as HTTP/1.1.
 
-uvicorn's, with five differences: the head leaves together with the first piece of the body, in one segment where it fits, or
+uvicorn's, with six differences: the head leaves together with the first piece of the body, in one segment where it fits, or
 by itself at the end of the loop's turn; a fault before the head is a problem document; the connection is closed where the
 server drains or the request's body has not been read; the place that the request takes is given back when its answer
-has gone out, or when a live stream begins (streams are held open on purpose and are bounded elsewhere); and the client's
-half-close is a disconnect.
+has gone out, or when a live stream begins (streams are held open on purpose and are bounded elsewhere); the client's
+half-close is a disconnect; and to HTTP/1.0 a body of unknown length goes out as it is, and ends with the connection.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import functools
 import logging
 import re
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -27,9 +28,13 @@ from app.api.edge import Edge
 _NOT_A_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _VALUE = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
 """What a header's value may hold: no control character leaves, whoever wrote it."""
+_STATUS_LINES = STATUS_LINE | {status: b"HTTP/1.1 %d \r\n" % status for status in range(600, 1000)}
+"""A proxied status that HTTP has no class for is passed on as it is (RFC 9110 section 15)."""
 _FRAMING = frozenset((b"connection", b"content-length", b"content-type", b"transfer-encoding"))
 _UNSENT = 16 << 10
 """Bytes of a live stream that the kernel keeps unsent; without it megabytes of stale updates lie there."""
+_RESETS = struct.pack("ii", 1, 0)
+"""SO_LINGER of a socket whose close is a reset."""
 _log = logging.getLogger("uvicorn.error")
 
 
@@ -71,6 +76,7 @@ class Exchange(RequestResponseCycle):
         self._edge, self._state = edge, state
         self.is_admitted = False
         self._watcher: Callable[[], None] | None = None
+        self._ends_by_close = False
         self._head = b""
         self._flush: asyncio.Handle | None = None
         scope["merganser.gone"] = self.tell
@@ -123,11 +129,10 @@ class Exchange(RequestResponseCycle):
         headers = [*(pair for pair in self._state.default_headers if pair[0] not in named), *own]
         if b"".join([value for _, value in headers]).translate(None, _VALUE):
             raise RuntimeError("a header value that HTTP does not allow")
-        self.response_started = True
         self.waiting_for_100_continue = False
         if self.more_body or self._edge.is_draining:
             self.keep_alive = False
-        lines = [STATUS_LINE[status]]
+        lines = [_STATUS_LINES[status]]
         for name, value in headers:
             key = _field_name(name)
             if key in _FRAMING:
@@ -139,9 +144,12 @@ class Exchange(RequestResponseCycle):
         if status in (204, 304):
             self.expected_content_length = 0  # a 304 may say how long the 200 would be (RFC 9110 section 8.6)
         elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
-            self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            self._ends_by_close = self.scope["http_version"] == "1.0"  # which knows no chunks (RFC 9112 section 6.1)
+            self.chunked_encoding = not self._ends_by_close
+            if self.chunked_encoding:
+                lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
+        self.response_started = True  # not before: a fault in writing the head is answered with a 500
         self._head = b"".join(lines)
         self._flush = asyncio.get_running_loop().call_soon(self._write, b"")
 
@@ -177,6 +185,8 @@ class Exchange(RequestResponseCycle):
             self._write(b"")
         elif self.chunked_encoding:
             self._write_chunk(body, more)
+        elif self._ends_by_close:
+            self._write(body)
         elif len(body) > self.expected_content_length:
             raise RuntimeError("the answer is longer than its Content-Length")
         else:
@@ -222,11 +232,19 @@ class Exchange(RequestResponseCycle):
             if not self.response_started and not self.disconnected:
                 self._fail()
             elif not self.response_complete:
-                self._write(b"")
-                self.transport.close()
+                self._break_off()
+
+    def _break_off(self) -> None:
+        """Ends an answer short of its end, so that the client can tell: where the end of the connection is that of the body, by a reset."""
+        self._write(b"")
+        sock = self.transport.get_extra_info("socket")
+        if self._ends_by_close and sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETS)
+        self.transport.close()
 
     def _fail(self) -> None:
         self.keep_alive = False
+        self.expected_content_length = 0  # which a head that was not sent may have said
         self.transport.write(refusals.answer(refusals.BROKEN, self.scope["headers"], is_head=self.scope["method"] == "HEAD"))
         self.response_started = True
         self._end()

@@ -1,7 +1,8 @@
 """`?explain` on an endpoint, for operators: the answer as ever, and beside it the plan, what each call did, and what it waited for.
 
-To everyone else `explain` is a query parameter like any other, and so it is where the endpoint itself declares or forwards
-one of this name. The credential that opened it is taken off the request, so that no upstream ever sees it.
+To everyone else `explain` is a query parameter like any other, which `strict_query` refuses, and so it is where the endpoint
+itself declares one of this name, or forwards it. The credential that opened it is taken off the request, so that no
+upstream ever sees it.
 """
 
 from __future__ import annotations
@@ -40,19 +41,22 @@ class Explains:
     def __init__(self, endpoint: Endpoint) -> None:
         forwards = [endpoint.forward, *(call.forward for call in endpoint.calls.values())]
         declared = any(name == "explain" and param.place == "query" for name, param in endpoint.params.items())
-        self._is_free = endpoint.proxy is None and not declared and not any("explain" in forward.query for forward in forwards)
+        self._is_own = declared or any({"explain", "*"} & set(forward.query) for forward in forwards)
+        self._has_calls = endpoint.proxy is None
 
     def asked(self, scope: Scope, rules: Rules) -> bool:
-        """Whether an operator asks; the request is then freed of the question and of the operator's credential."""
-        if _NAME not in scope.get("query_string", b"") or not self._is_free or scope["method"] == "HEAD":
+        """Whether an operator asks; the request is then freed of the question. Of the operator's credential it is freed anyway."""
+        if _NAME not in scope.get("query_string", b"") or not self._has_calls:
             return False
         pairs = scope["query_string"].split(b"&")
         others = [pair for pair in pairs if pair.partition(b"=")[0] != _NAME]
         if len(others) == len(pairs) or not is_operator(scope, rules):
             return False
-        scope["query_string"] = b"&".join(others)
         if (token := rules.admin_token) is not None:
             scope["headers"] = [(name, value) for name, value in scope["headers"] if not is_token(name, value, token)]
+        if self._is_own or scope["method"] == "HEAD":
+            return False
+        scope["query_string"] = b"&".join(others)
         return True
 
 

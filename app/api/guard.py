@@ -180,13 +180,12 @@ class Guard(HttpToolsProtocol):
         if isinstance(read, Problem):
             raise self._stop(read)
         self.url = read.target
-        self.scope["method"] = method
+        self.scope["method"], self.scope["http_version"] = method, version
         if self.parser.should_upgrade():
             return
         if len(self.queue) >= PIPELINE:
             raise self._stop(refusals.CROWDED)
         self.scope.update(head.located(read.target))  # type: ignore[typeddict-item]
-        self.scope["http_version"] = version
         exchange = self.cycle = Exchange(
             self.scope, self.transport, self.flow, edge=self.edge, state=self.server_state,
             expects_continue=read.expects_continue,
@@ -282,11 +281,12 @@ class Guard(HttpToolsProtocol):
             self.transport.write_eof()
 
     def _upgrade(self, rest: bytes) -> None:
-        """A WebSocket handshake goes to its own protocol. Any other upgrade is declined: the request is read again without
-        it, since the parser takes what follows an upgrade for another protocol."""
-        if self.scope["method"] != "GET" or self._get_upgrade() != b"websocket" or self.ws_protocol_class is None:
+        """A WebSocket handshake goes to its own protocol. Any other upgrade is declined, as is one of HTTP/1.0 (RFC 9110
+        section 7.8): the request is read again without it, since the parser takes what follows an upgrade for another protocol."""
+        method, version = self.scope["method"], self.scope["http_version"]
+        if method != "GET" or version != "1.1" or self._get_upgrade() != b"websocket" or self.ws_protocol_class is None:
             self.parser = httptools.HttpRequestParser(self)
-            self.data_received(head.without_upgrade(self.scope["method"], self.url, self.headers) + rest)
+            self.data_received(head.without_upgrade(method, self.url, version, self.headers) + rest)
         elif self.is_busy:
             self._refuse(refusals.CROWDED)
         elif self.edge.is_draining or self.edge.admission.is_full:

@@ -23,7 +23,7 @@ TARGET = Problem(400, "The request target is malformed.")
 FIELD_NAME = Problem(400, "A header name has an underscore.")
 VERSION = Problem(400, "The request is not HTTP/1.1.")
 
-_NOT_OURS = frozenset({b"upgrade", b"http2-settings", b"connection"})
+_NOT_OURS = frozenset({b"upgrade", b"http2-settings"})
 _ONCE = {b"host": HOST, b"content-length": FRAMING, b"transfer-encoding": FRAMING}
 _DECISIVE = frozenset({*_ONCE, b"expect"})
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::\d{0,5})?")
@@ -92,7 +92,13 @@ def located(target: bytes) -> dict[str, Any]:
     return {"path": unquote(path) if "%" in path else path, "raw_path": raw_path, "query_string": query}
 
 
-def without_upgrade(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The head of the same request, had it not asked for another protocol."""
-    fields = [name + b": " + value + b"\r\n" for name, value in headers if name not in _NOT_OURS]
-    return b"".join((method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n", *fields, b"\r\n"))
+def without_upgrade(method: str, target: bytes, version: str, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The head of the same request, had it not asked for another protocol. What else `Connection` names stays named."""
+    kept = [(name, _other_words(value) if name == b"connection" else value) for name, value in headers if name not in _NOT_OURS]
+    fields = [name + b": " + value + b"\r\n" for name, value in kept if value or name != b"connection"]
+    return b"".join((f"{method} ".encode("ascii"), target, f" HTTP/{version}\r\n".encode("ascii"), *fields, b"\r\n"))
+
+
+def _other_words(connection: bytes) -> bytes:
+    words = [word.strip() for word in connection.split(b",")]
+    return b", ".join(word for word in words if word.lower() not in _NOT_OURS)

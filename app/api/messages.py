@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from app.core.depth import MAX_DEPTH, is_too_deep
+from app.core.depth import MAX_DEPTH, surface
 
 SUBPROTOCOL = "merganser.v1"
 MAX_MESSAGE = 16 * 1024
@@ -259,22 +259,24 @@ _encode = msgspec.json.Encoder().encode
 def read(text: str) -> FromClient | Named:
     """One frame of a client. `Named` for a `subscribe` whose id is good and the rest is not; raises Unusable where nothing can be made of it."""
     try:
-        envelope = _envelope.decode(text)
-        if text.count("[") + text.count("{") > MAX_DEPTH and is_too_deep(msgspec.json.decode(text)):
-            raise Unusable("nested too deep")
+        shallow = surface(text) if text.count("[") + text.count("{") > MAX_DEPTH else text
+        envelope = _envelope.decode(shallow)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
         raise Unusable("not a JSON object with a type") from fault
     if (decoder := envelope.kinds.get(envelope.type)) is None:
         raise Unusable("an unknown type")
+    if shallow is not text:
+        return _named(envelope, Unusable("nested too deep"))
     try:
         return decoder.decode(text)  # type: ignore[no-any-return]
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
-        return _named(envelope, fault)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return _named(envelope, Unusable(f"{envelope.type} lacks what it needs"))
 
 
-def _named(envelope: _Envelope, fault: Exception) -> Named:
+def _named(envelope: _Envelope, fault: Unusable) -> Named:
+    """The id of a `subscribe`; raises `fault` where the message has none to be answered by."""
     if envelope.type != "subscribe" or isinstance(envelope.id, UnsetType):
-        raise Unusable(f"{envelope.type} lacks what it needs") from fault
+        raise fault
     try:
         return Named(_id.decode(envelope.id))
     except msgspec.MsgspecError:

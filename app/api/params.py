@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -10,9 +11,12 @@ from app.api.problems import Fault, Problem
 from app.api.shapes import param_schema
 from app.api.values import BadValue, Rules, compile_rules, from_json, from_text
 from app.catalog.schema import Endpoint, Param
+from app.core.context import text_of
 
 Pairs = Sequence[tuple[str, str]]
 _MISSING = object()
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Control characters but tab: HTTP brings none of them in a header (RFC 9110 section 5.5)."""
 
 
 class Params:
@@ -23,6 +27,7 @@ class Params:
         forwarded = _forwarded(endpoint)
         self._in_query = {one.key for one in self._all if one.place == "query"}
         self._known = self._in_query | forwarded
+        self._names = forwarded.union(one.name for one in self._all)
         self._strict = endpoint.strict_query and "*" not in forwarded
         self.headers = frozenset(one.key for one in self._all if one.place == "header")
 
@@ -37,7 +42,7 @@ class Params:
             elif one.place == "path":
                 given = [path[one.key]] if one.key in path else _MISSING
             else:
-                given = [v for n, v in headers if n == one.key] or _MISSING
+                given = [text_of(v) for n, v in headers if n == one.key] or _MISSING
             values[one.name] = one.take(given, one.of_text, faults)
         if self._strict:
             faults += [_unknown(name) for name in dict.fromkeys(n for n, _ in query if n not in self._known)]
@@ -51,8 +56,7 @@ class Params:
             sent = given.get(one.name)
             values[one.name] = one.take(_MISSING if sent is None else sent, one.of_json, faults)
         if self._strict:
-            known = {one.name for one in self._all}
-            faults += [_unknown(name) for name in given if name not in known]
+            faults += [_unknown(name) for name in given if name not in self._names]
         if faults:
             raise Problem(422, errors=faults)
         return values
@@ -120,9 +124,13 @@ class _Declared:
         return self._array(texts, from_text, faults)
 
     def of_json(self, given: Any, faults: list[Fault]) -> Any:
-        """Of a JSON value; one that stands alone is an array of one."""
+        """Of a JSON value; one that stands alone is an array of one. A header's text is one that HTTP could bring."""
+        texts = given if isinstance(given, list) else [given]
+        if self.place == "header" and any(isinstance(text, str) and _NOT_IN_HEADER.search(text) for text in texts):
+            faults.append(self._fault("must hold no control character", "pattern"))
+            return None
         if self._is_array:
-            return self._array(given if isinstance(given, list) else [given], from_json, faults)
+            return self._array(texts, from_json, faults)
         return self._checked(given, self._rules, from_json, faults)
 
     def _array(self, given: Iterable[Any], convert: Callable[[Any, Rules], Any], faults: list[Fault]) -> list[Any]:

@@ -28,7 +28,7 @@ class BadPath(Exception):
 @dataclass(slots=True)
 class _Node(Generic[T]):
     literals: dict[str, _Node[T]] = field(default_factory=dict)
-    mixed: list[tuple[re.Pattern[str], _Node[T]]] = field(default_factory=list)
+    mixed: list[tuple[tuple[int, int, str], re.Pattern[str], _Node[T]]] = field(default_factory=list)
     param: _Node[T] | None = None
     ends: dict[str, tuple[T, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -81,15 +81,21 @@ def path_sent(scope: Scope) -> bytes:
     return raw.removeprefix(root) if root else raw
 
 
+def has_encoded_slash(scope: Scope) -> bool:
+    """Whether a segment of the path holds a slash: it then leads nowhere but to endpoints, whatever it looks like decoded."""
+    return b"%2f" in path_sent(scope).lower()
+
+
 def _mixed(node: _Node[T], segment: str) -> _Node[T]:
-    texts = _PARAM.split(segment)
-    shape = re.compile("".join(re.escape(text) if at % 2 == 0 else "(.+)" for at, text in enumerate(texts)), re.DOTALL)
-    for known, below in node.mixed:
+    """The way on from a segment of text and params: of several that fit, the one with the most text wins, then that with the fewest params."""
+    texts = [_decoded(text.encode()) for text in _PARAM.split(segment)[::2]]
+    shape = re.compile("(.+)".join(map(re.escape, texts)), re.DOTALL)
+    for _, known, below in node.mixed:
         if known.pattern == shape.pattern:
             return below
     fresh: _Node[T] = _Node()
-    node.mixed.append((shape, fresh))
-    node.mixed.sort(key=lambda entry: -len(entry[0].pattern))
+    node.mixed.append(((-sum(map(len, texts)), len(texts), shape.pattern), shape, fresh))
+    node.mixed.sort(key=lambda entry: entry[0])
     return fresh
 
 
@@ -113,7 +119,7 @@ def _find(node: _Node[T], segments: list[str], at: int, values: tuple[str, ...],
     segment, found = segments[at], None
     if (below := node.literals.get(segment)) is not None:
         found = _find(below, segments, at + 1, values, method, methods)
-    for shape, below in node.mixed:
+    for _, shape, below in node.mixed:
         if found is None and (match := shape.fullmatch(segment)) is not None:
             found = _find(below, segments, at + 1, values + match.groups(), method, methods)
     if found is None and node.param is not None and segment:

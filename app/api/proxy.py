@@ -21,10 +21,14 @@ from app.engine.forwarding import HOP_BY_HOP, forwarded_query, named_by_connecti
 from app.engine.plan import Inputs, Plan
 from app.engine.run import new_scope
 from app.expressions.bind import header_binder, path_binder, query_binder, urlencode
+from app.policies.proxy import Admitted
+from app.upstream.answer import Streamed
+from app.upstream.http import HttpUpstream
 
 _HELD_CHUNKS = 4
 """Pieces of the client's body that may wait for the upstream to take them; the server holds at most 64 KiB in each."""
 
+_NO_CONTENT, _UNAUTHORIZED = 204, 401
 _OURS_TO_CLIENT = frozenset({b"x-request-id"})
 _log = logging.getLogger(__name__)
 
@@ -56,11 +60,11 @@ class Passage:
 
     async def _pass(self, call: Call, body: AsyncIterator[bytes] | None, service: Service, scope: Scope, send: Send) -> None:
         async with service.admits[self._upstream](call) as admitted:
-            answer = await service.upstreams.stream(self._upstream).open_stream(admitted.call, body)
+            answer = await _open(service.upstreams.stream(self._upstream), admitted, body)
             try:
                 admitted.answered(answer.status)
                 seen(scope).status = answer.status
-                await send({"type": "http.response.start", "status": answer.status, "headers": _to_client(answer.headers)})
+                await send({"type": "http.response.start", "status": answer.status, "headers": _to_client(answer)})
                 async for chunk in answer:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             finally:
@@ -84,6 +88,22 @@ class Passage:
         text = _as_sent(sent) if self._forward is None else urlencode(pairs)
         query = "&".join(filter(None, (text, urlencode(pair for pair in declared if pair[0] not in names))))
         return f"?{query}" if query else ""
+
+
+async def _open(upstream: HttpUpstream, admitted: Admitted, body: AsyncIterator[bytes] | None) -> Streamed:
+    """The answer. A credential of ours that it refuses is renewed; the request is sent again with the new one if it has no body."""
+    answer = await upstream.open_stream(admitted.call, body)
+    if answer.status != _UNAUTHORIZED:
+        return answer
+    try:
+        is_renewed = await admitted.renew()
+    except BaseException:
+        await answer.aclose()
+        raise
+    if not is_renewed or body is not None:
+        return answer
+    await answer.aclose()
+    return await upstream.open_stream(admitted.call)
 
 
 class _Upload:
@@ -147,8 +167,10 @@ def _laid_over(below: Headers, above: list[tuple[str, str]]) -> Headers:
     return (*(pair for pair in below if pair[0] not in names), *above)
 
 
-def _to_client(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    return [(name, value) for name, value in headers if name not in _OURS_TO_CLIENT]
+def _to_client(answer: Streamed) -> RawHeaders:
+    """The upstream's headers without those that are ours, and without a length where there is no content (RFC 9110 section 8.6)."""
+    dropped = _OURS_TO_CLIENT | {b"content-length"} if answer.status == _NO_CONTENT else _OURS_TO_CLIENT
+    return [(name, value) for name, value in answer.headers if name not in dropped]
 
 
 def _as_sent(query: bytes) -> str:

@@ -19,6 +19,12 @@ BROKEN = Problem(500)
 TOO_SLOW = Problem(408)
 MALFORMED = Problem(400)
 CROWDED = Problem(400, "Too many requests wait on this connection.")
+NO_HANDSHAKE = Problem(400, "The WebSocket handshake is malformed.")
+OTHER_WEBSOCKET = Problem(
+    426, "Version 13 of WebSocket is spoken here.",
+    headers=[("sec-websocket-version", "13"), ("upgrade", "websocket"), ("connection", "upgrade")],
+)  # fmt: skip
+"""RFC 6455 section 4.4, RFC 9110 section 15.5.22."""
 
 
 _MARK = "0" * 16

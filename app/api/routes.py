@@ -17,7 +17,7 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.openapi import Description
-from app.api.paths import BadPath, Found, Paths, path_sent
+from app.api.paths import BadPath, Found, Paths, has_encoded_slash, path_sent
 from app.api.problems import Problem, send_problem
 from app.api.rest import EndpointHandler
 from app.api.service import Service
@@ -57,7 +57,7 @@ class Table:
         found: Found[EndpointRoute] | None = scope.get("merganser.found")
         if found is None:
             try:
-                found = self._nothing() if self._is_own(scope["path"]) else self._paths.find(path_sent(scope), scope["method"])
+                found = self._nothing() if self._is_own(scope) else self._paths.find(path_sent(scope), scope["method"])
             except BadPath:
                 raise Problem(400, "The path is not UTF-8.") from None
             scope["merganser.found"] = found
@@ -66,12 +66,13 @@ class Table:
     def _nothing(self) -> Found[EndpointRoute]:
         return Found(None, {}, frozenset())
 
-    def _is_own(self, path: str) -> bool:
+    def _is_own(self, scope: Scope) -> bool:
         if self._own is None:
             others = [route for route in self._app.router.routes if not isinstance(route, EndpointRoute)]
             self._mounts = tuple(f"{route.path}/" for route in others if isinstance(route, Mount))
             self._own = frozenset({*OWN, *(getattr(route, "path", "") for route in others)})
-        return path in self._own or path.startswith(self._mounts)
+        path = scope["path"]
+        return (path in self._own or path.startswith(self._mounts)) and not has_encoded_slash(scope)
 
 
 class EndpointRoute(APIRoute):
@@ -127,6 +128,8 @@ class Direct:
             scope["route"], scope["path_params"] = found.route, found.values
             return found.route.app
         if not found.methods:
+            if has_encoded_slash(scope):
+                raise Problem(404)
             return self.app
         if scope["method"] == "OPTIONS":
             return Response(status_code=204, headers={"allow": allowed(found.methods)})

@@ -11,12 +11,19 @@ import socket
 from collections.abc import Callable
 from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.exceptions import InvalidState
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader, InvalidState
 from websockets.frames import CloseCode, Frame
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import State
+from websockets.typing import StatusLike
+
+from app.api import head, refusals
+from app.api.problems import Problem, title
+from app.api.seen import seen
 
 DROP = "merganser.drop"
 """The scope's extension that ends a connection even where nothing can be written: `drop(code)`."""
@@ -27,11 +34,17 @@ USER_TIMEOUT_MS = 20_000
 FLUSH = 2.0
 """Seconds for a slow client to take in the close frame behind what waits already."""
 
+_REFUSALS = {403: Problem(403), 414: head.TARGET_TOO_LONG, 431: head.HEAD_TOO_LARGE, 500: refusals.BROKEN}
+
 
 class LiveProtocol(WebSocketsSansIOProtocol):
     """uvicorn's websockets-sansio protocol, bounded. `on_lost` is called when the connection has ended."""
 
     on_lost: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn.reject = self._rejected  # type: ignore[method-assign]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bounds what the kernel takes in for a reader that does not read."""
@@ -47,6 +60,25 @@ class LiveProtocol(WebSocketsSansIOProtocol):
         """Tells the guard that handed the connection over."""
         super().connection_lost(exc)
         self.on_lost()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what came. A head that the protocol library gives up on is refused, which it leaves to us."""
+        super().data_received(data)
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def _rejected(self, status: StatusLike, text: str) -> Response:
+        """The problem document that stands in for whatever the protocol library would say instead of upgrading."""
+        fault, request = self.conn.handshake_exc, getattr(self, "request", None)
+        is_version = isinstance(fault, InvalidHeader) and fault.name == "Sec-WebSocket-Version"
+        problem = refusals.OTHER_WEBSOCKET if is_version else _REFUSALS.get(int(status), refusals.NO_HANDSHAKE)
+        ids = request.headers.get_all("x-request-id") if request is not None else []
+        scope: Scope = {"headers": [(b"x-request-id", one.encode("ascii", "replace")) for one in ids]}
+        mark = seen(scope).request_id
+        fields, body = problem.response(mark)
+        fields = [*self.default_headers, *fields, (b"x-request-id", mark.encode()), (b"connection", b"close")]
+        return Response(problem.status, title(problem.status), Headers([(n.decode("latin-1"), v.decode("latin-1")) for n, v in fields]), body)
 
     def handle_connect(self, event: Request) -> None:
         """Lets the application drop the connection: the scope is made here and read a moment later."""
@@ -91,6 +123,8 @@ class LiveProtocol(WebSocketsSansIOProtocol):
             if self.close_sent:
                 raise ClientDisconnected from fault
             raise
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True  # by an answer; uvicorn logs an error otherwise
 
     def keepalive_timeout(self) -> None:
         """No pong: the connection ends, and not only once its buffer has drained."""

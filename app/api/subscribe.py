@@ -13,10 +13,11 @@ import msgspec
 
 from app.api.arrival import continued
 from app.api.auth import Gate
+from app.api.body import Bodies
 from app.api.messages import ErrorCode, ErrorPayload, SubscribePayload
 from app.api.params import Params, compile_params
 from app.api.problems import Problem
-from app.core.context import Context
+from app.core.context import Context, text_of
 from app.core.runtime import Runtime
 from app.engine.plan import Inputs, Plan
 from app.engine.run import new_scope
@@ -25,6 +26,8 @@ from app.live.hub import Hub, TooManyTopics
 from app.live.subscription import Notify, Subscription
 
 LONGEST_INTERVAL = 86_400.0
+_EXACT = 2**53
+"""Up to here every integer is a float64."""
 
 Headers = Sequence[tuple[str, str]]
 
@@ -54,6 +57,7 @@ class Desk:
         self.plans, self.runtime = plans, runtime
         self._hub, self._gate = hub, gate
         self._params: dict[str, Params] = {name: compile_params(plan.spec) for name, plan in plans.items() if _can_be_live(plan)}
+        self._bodies = {name: Bodies(plan.spec.body) for name, plan in plans.items() if plan.spec.body is not None}
 
     # --- who
 
@@ -96,12 +100,15 @@ class Desk:
     async def _inputs(self, plan: Plan, client: Client, given: Mapping[str, Any], request_id: str) -> tuple[Inputs, float | None]:
         """401, 429, 422, 403, in this order; 429 last where `allow` decides who is counted."""
         identity = await self._gate.identify(plan.spec.auth, client.credentials) if plan.spec.auth else None
-        context = Context(request_id, "GET", client.address, client.headers, _query(plan, given), identity, *continued(list(client.headers)))
+        headers = _headers(plan, client.headers, given)
+        context = Context(request_id, "GET", client.address, headers, _query(plan, given), identity, *continued(list(client.headers)))
         if plan.allow is None:
             await self._gate.limit(plan, context)
         params = self._params[plan.name]
-        sent = {name: value for name, value in client.headers if name in params.headers}
+        sent = {name: text_of(value) for name, value in client.headers if name in params.headers}
         inputs = Inputs(params.bind_json({**_by_declared_name(plan, sent), **given}), context)
+        if (bodies := self._bodies.get(plan.name)) is not None and (faults := bodies.taken(b"")[1]):
+            raise Problem(422, errors=faults)
         if plan.allow is not None:
             self._gate.authorize(plan, new_scope(plan, inputs))
             await self._gate.limit(plan, context)
@@ -113,11 +120,11 @@ def _can_be_live(plan: Plan) -> bool:
 
 
 def _said(problem: Problem) -> str:
-    """The problem in one line, with the first fault of the params."""
+    """The problem in one line, with the first fault of the params, or that of the body, which no subscription has."""
     if not problem.errors:
         return problem.detail
     first = problem.errors[0]
-    return f"{'.'.join(str(key) for key in first['loc'][1:])}: {first['msg']}"
+    return f"{'.'.join(str(key) for key in first['loc'][1:]) or first['loc'][0]}: {first['msg']}"
 
 
 def _by_declared_name(plan: Plan, sent: Mapping[str, str]) -> dict[str, str]:
@@ -125,14 +132,34 @@ def _by_declared_name(plan: Plan, sent: Mapping[str, str]) -> dict[str, str]:
     return {name: sent[name.lower()] for name, param in plan.params.items() if param.place == "header" and name.lower() in sent}
 
 
+def _headers(plan: Plan, own: Headers, given: Mapping[str, Any]) -> Headers:
+    """The client's headers as they would be on REST: header params that are given stand in for the upgrade's, a list as one field.
+
+    As octets of UTF-8, one character each: so headers arrive.
+    """
+    named = {name.lower(): value for name, value in given.items() if _place(plan, name) == "header"}
+    if not named:
+        return own
+    sent = [(name, ", ".join(texts).encode().decode("latin-1")) for name, value in named.items() if (texts := _texts(value))]
+    return [*(pair for pair in own if pair[0] not in named), *sent]
+
+
 def _query(plan: Plan, given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Params that the endpoint does not declare, as the query they would be on REST: it may be forwarded."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in given.items():
-        if name not in plan.params:
-            pairs += [(name, _text(one)) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str | int | float | bool)]
-    return pairs
+    """Query params and those that the endpoint does not declare, as the query they would be on REST: it may be forwarded."""
+    return [(name, text) for name, value in given.items() if _place(plan, name) == "query" for text in _texts(value)]
+
+
+def _place(plan: Plan, name: str) -> str:
+    return plan.params[name].place if name in plan.params else "query"
+
+
+def _texts(value: Any) -> list[str]:
+    """A value as texts of a URL, one for each item of a list; what is no scalar has none."""
+    return [_text(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, str | int | float | bool)]
 
 
 def _text(value: str | float | bool) -> str:
+    """Numbers as JavaScript writes them: one that is whole is an integer, however JSON had it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

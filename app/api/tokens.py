@@ -18,11 +18,10 @@ from joserfc.errors import JoseError, SecurityWarning
 
 from app.api.jwks import ALGORITHMS, Key, Keys
 from app.catalog.schema import Jwt
-from app.core.depth import is_too_deep
-from app.core.identity import Identity
+from app.core.errors import DecodeFailed
+from app.core.identity import LEEWAY, Identity
+from app.upstream.strict_json import checked
 
-LEEWAY = 30.0
-"""Seconds by which clocks may differ."""
 MOST_BYTES = 16 << 10
 MOST_TRIES = 10
 """Keys that are tried for a token that names none."""
@@ -140,10 +139,10 @@ def _decoded(segment: str) -> bytes:
 def _object(text: bytes) -> dict[str, Any] | None:
     """Strict JSON's object; None where it is anything else."""
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, ValueError):
+        value = msgspec.json.decode(checked(text))
+    except (DecodeFailed, msgspec.DecodeError, ValueError):
         return None
-    return value if isinstance(value, dict) and not is_too_deep(value) else None
+    return value if isinstance(value, dict) else None
 
 
 def _is_moment(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -102,7 +103,7 @@ def from_json(value: Any, rules: Rules) -> Any:
         return from_text(value, rules)
     if rules.type == "boolean" and isinstance(value, int) and value in (0, 1):
         return rules.checked(bool(value))
-    if rules.type in ("integer", "number") and isinstance(value, int | float) and not isinstance(value, bool):
+    if rules.type in ("integer", "number") and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
         if rules.type == "integer" and isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, int) or rules.type == "number":

@@ -125,17 +125,19 @@ class Sockets:
 
 
 class Upgrade:
-    """Pure ASGI: takes upgrades of `/ws` past the router, whose layers would each be held for as long as a connection lasts."""
+    """Pure ASGI: takes upgrades past the router, whose layers would each be held for as long as a connection lasts."""
 
     def __init__(self, app: ASGIApp, service_of: Callable[[], HasSockets]) -> None:
         self.app = app
         self._service_of = service_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection of `/ws`; everything else passes."""
-        if scope["type"] == "websocket" and scope["path"] == "/ws":
-            return await self._service_of().sockets(scope, receive, send)
-        return await self.app(scope, receive, send)
+        """Serves one connection of `/ws`, refuses those of other paths; what is no upgrade passes."""
+        if scope["type"] != "websocket":
+            return await self.app(scope, receive, send)
+        if scope["path"] != "/ws":
+            return await _refuse(Problem(404, "There is no WebSocket at this path."), scope, send)
+        return await self._service_of().sockets(scope, receive, send)
 
 
 def add_socket(app: FastAPI, service_of: Callable[[], HasSockets]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.catalog.faults import Faults, did_you_mean
-from app.catalog.nodes import Entry, Items, Leaf, Table, table, tables, text
+from app.catalog.nodes import Entry, Items, Leaf, Node, Table, table, tables, text
 
 _OF_HTTP = ("path", "method", "query", "headers", "body", "form", "graphql", "variables", "stream")
 _NOT_PROXIED = ("response", "live", "envelope")
@@ -18,6 +18,7 @@ def check_calls(root: Table, faults: Faults) -> None:
         for call, place, spec in tables(endpoint, "calls"):
             upstream = _upstream_of(spec, upstreams, faults)
             _check_request(call, place, spec, upstream, faults)
+            _check_form(spec, faults)
             _check_statuses(spec, faults)
             _warn_of_no_effect(spec, upstream, endpoint, faults)
         _check_proxy(endpoint, upstreams, faults)
@@ -75,6 +76,17 @@ def _check_request(name: str, place: Entry, spec: Table, upstream: Table | None,
         faults.add(method.place, f"GraphQL goes by POST, not {method.shown}")
     if upstream is not None and not {"path", "graphql"} & spec.entries.keys():
         faults.add(place.key, f"the call '{name}' has no path", 'such as path: "/things/{id}"')
+
+
+def _check_form(spec: Table, faults: Faults) -> None:
+    """A form has texts: a field has one or a list of them."""
+    form = table(spec, "form")
+    for name, entry in form.entries.items() if form else ():
+        listed: tuple[Node, ...] = entry.node.items if isinstance(entry.node, Items) else (entry.node,)
+        for node in listed:
+            if not isinstance(node, Leaf):
+                kind = "an object" if isinstance(node, Table) else "a list in a list"
+                faults.add(node.place, f"form: {kind} cannot be the field '{name}'", "a field is a text, a number, true or false, or a list of these")
 
 
 def _check_statuses(spec: Table, faults: Faults) -> None:

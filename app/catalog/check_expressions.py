@@ -9,8 +9,8 @@ from typing import Protocol
 
 from app.catalog.check_names import RESERVED
 from app.catalog.faults import Faults, Place, did_you_mean
-from app.catalog.nodes import Items, Leaf, Node, Table, leaves, table, tables, text
-from app.catalog.places import CALL_TEMPLATES, UPSTREAM_TEMPLATES
+from app.catalog.nodes import Items, Leaf, Table, leaves, table, tables, text
+from app.catalog.places import CALL_TEMPLATES, UPSTREAM_TEMPLATES, merged_names
 from app.expressions.bind import path_binder
 from app.expressions.expression import parse_expression
 from app.expressions.syntax import ExpressionSyntax
@@ -52,14 +52,15 @@ class _Endpoint:
         return "live" in self.node.entries
 
     def read(self, leaf: Leaf, parse: Parse) -> Reads | None:
-        """The expression of a leaf, None where there is none or a fault."""
+        """The expression of a leaf, None where there is none; a fault too tells what is read."""
         if not isinstance(leaf.value, str) or leaf.place in self.faults.spoilt:
             return None
         try:
             found = parse(leaf.value)
         except ExpressionSyntax as fault:
-            self.faults.add(leaf.place, fault.message, fault.hint)
-            return None
+            for one in fault.each:
+                self.faults.add(leaf.place, one.message, one.hint)
+            return fault
         return found
 
     def names_of(self, leaf: Leaf, parse: Parse, *, but: tuple[str, ...] = (), calls: bool = True) -> frozenset[str]:
@@ -171,7 +172,8 @@ def _check_after(call: Table, endpoint: _Endpoint) -> list[str]:
 def _check_is_call(name: str, leaf: Leaf, endpoint: _Endpoint) -> None:
     if name in endpoint.calls:
         return
-    hint = "write the name without braces" if "{" in name else did_you_mean(name, endpoint.calls) or _listed(endpoint.calls)
+    near = did_you_mean(name, endpoint.calls) if leaf.pieces is None else None
+    hint = "write the name without braces" if "{" in leaf.written.replace("${", "") else near or _listed(endpoint.calls)
     kind = "a param, no call" if name in endpoint.params else f"no call of the endpoint '{endpoint.name}'"
     endpoint.faults.add(leaf.place, f"{leaf.shown} is {kind}", hint)
 
@@ -179,21 +181,18 @@ def _check_is_call(name: str, leaf: Leaf, endpoint: _Endpoint) -> None:
 def _check_answer(endpoint: _Endpoint) -> None:
     """`response`, `allow` and the path of a proxy."""
     response = endpoint.node.get("response")
-    merged = _merged(response)
+    merged = merged_names(response)
     for leaf in leaves(response) if merged is None else ():
         endpoint.names_of(leaf, parse_template, but=("item",))
-    for leaf in merged or ():
-        _check_is_call(str(leaf.value), leaf, endpoint)
+    for item in merged.items if merged is not None else ():
+        if isinstance(item, Leaf) and isinstance(item.value, str):
+            _check_is_call(item.value, item, endpoint)
+        else:
+            endpoint.faults.add(item.place, "merge: a list of names of calls", "quote a name that is a number")
     if isinstance(allow := endpoint.node.get("allow"), Leaf):
         endpoint.names_of(allow, parse_expression, but=("item",), calls=False)
     if isinstance(path := (table(endpoint.node, "proxy") or endpoint.node).get("path"), Leaf):
         endpoint.names_of(path, path_binder, but=("item", "body"), calls=False)
-
-
-def _merged(response: Node | None) -> list[Leaf] | None:
-    """The names of a `{merge: [a, b]}`, as `schema.Endpoint.merge` has it."""
-    listed = response.get("merge") if isinstance(response, Table) and len(response.entries) == 1 else None
-    return list(leaves(listed)) if isinstance(listed, Items) else None
 
 
 # --- cycles

@@ -7,16 +7,19 @@ from typing import Any
 
 import jsonschema_rs
 
-from app.catalog.faults import Faults
+from app.catalog.faults import Faults, did_you_mean
 from app.catalog.nodes import Entry, Items, Leaf, Table, plain, tables, text
 
 _NUMERIC = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_TYPES = ("string", "integer", "number", "boolean")
 _OF_TYPE = {
     **dict.fromkeys(("pattern", "minLength", "maxLength"), ("string",)),
     **dict.fromkeys(_NUMERIC, ("integer", "number")),
     **dict.fromkeys(("items", "minItems", "maxItems"), ("array",)),
+    "enum": _TYPES,
 }
-_TYPES = ("string", "integer", "number", "boolean")
+_OF_ITEMS = ("type", "description", "example", "enum", "pattern", "format", *_NUMERIC, "minLength", "maxLength")
+"""What `items` may say: what one value of a list is held to."""
 _RULES = ("type", "pattern", "enum", *_NUMERIC, "minLength", "maxLength", "minItems", "maxItems", "items")
 
 
@@ -40,6 +43,10 @@ def _check_param(name: str, param: Table, faults: Faults) -> None:
     for key in ("default", "example"):
         if (entry := param.entries.get(key)) and not _is_null(entry):
             _check_value(key, entry, param, kind, faults)
+    _check_enum(param, kind, faults)
+
+
+def _check_enum(param: Table, kind: str, faults: Faults) -> None:
     listed = param.get("enum")
     for item in listed.items if isinstance(listed, Items) else ():
         if not _holds({"type": kind}, plain(item)):
@@ -53,7 +60,7 @@ def _is_null(entry: Entry) -> bool:
 def _check_constraints(param: Table, kind: str, faults: Faults) -> None:
     for key, kinds in _OF_TYPE.items():
         if key in param.entries and kind not in kinds:
-            faults.add(param.key(key), f"`{key}` says nothing of a param of type {kind}", f"it is for {' and '.join(kinds)}")
+            faults.add(param.key(key), f"`{key}` says nothing of a value of type {kind}", f"it is for {' and '.join(kinds)}")
 
 
 def _check_pattern(param: Table, faults: Faults) -> bool:
@@ -61,8 +68,9 @@ def _check_pattern(param: Table, faults: Faults) -> bool:
     pattern = text(param, "pattern")
     if pattern is None:
         return True
-    try:
-        jsonschema_rs.validator_for({"pattern": f"^(?:{pattern})$"}, offline=True)
+    try:  # alone first: in its brackets `a)(b` is one
+        for whole in (pattern, f"^(?:{pattern})$"):
+            jsonschema_rs.validator_for({"pattern": whole}, offline=True)
     except ValueError:
         try:
             re.compile(pattern)
@@ -81,16 +89,29 @@ def _is_written(param: Table) -> bool:
 
 
 def _check_items(param: Table, kind: str, faults: Faults) -> bool:
-    """Whether a list's items, if they are declared, are scalars of a known type."""
+    """Whether a list's items, if they are declared, are scalars of a known type, with rules that fit it."""
     items = param.get("items")
     if not isinstance(items, Table) or kind != "array":
         return True
-    inner = text(items, "type")
-    if inner is not None and inner not in _TYPES:
+    for key, entry in items.entries.items():
+        if key not in _OF_ITEMS:
+            faults.add(entry.key, f"unknown key '{key}' in items", did_you_mean(key, _OF_ITEMS) or f"there are {', '.join(_OF_ITEMS)}")
+    inner = text(items, "type") if "type" in items.entries else "string"
+    if inner not in _TYPES:
         faults.add(items.entries["type"].node.place, "items: a list holds texts, numbers or booleans", f"type is one of {', '.join(_TYPES)}")
         return False
+    _check_constraints(items, inner, faults)
+    _check_enum(items, inner, faults)
+    is_sound = _is_schema(param, items, faults) and _check_pattern(items, faults)
+    if is_sound and (example := items.entries.get("example")) and not _is_null(example):
+        _check_value("example", example, items, inner, faults)
+    return is_sound
+
+
+def _is_schema(param: Table, items: Table, faults: Faults) -> bool:
+    """Whether the values of `items` are those of a JSON Schema."""
     try:
-        jsonschema_rs.meta.validate({key: one for key, one in plain(items).items() if key != "$schema"})
+        jsonschema_rs.meta.validate({key: one for key, one in plain(items).items() if key in _OF_ITEMS})
     except (ValueError, jsonschema_rs.ReferencingError):
         faults.add(param.key("items"), "items is no JSON Schema")
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote, unquote_to_bytes
 
 from app.catalog.defaults import METHODS
 from app.catalog.faults import Faults, Place, did_you_mean
@@ -12,12 +13,14 @@ from app.catalog.resolve import ROUTE_PARAM, path_params, route_of
 OWN = ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/asyncapi.json", "/console", "/ws")
 """Paths that are ours; what is under /docs and /console is, too."""
 _OURS = re.compile("|".join(re.escape(path) for path in OWN) + "|/(docs|console)/.*")
+_Shape = tuple[tuple[str, ...], ...]
+"""A path by its segments, each the texts round its params, decoded: what a request's path is held against."""
 _SEGMENT = re.compile(r"(?:[^\s{}?#%/]|%[0-9A-Fa-f]{2}|\{[^{}]*\})*")
 
 
 def check_routes(root: Table, faults: Faults) -> None:
     """Every endpoint's method and path."""
-    taken: dict[tuple[str, str], tuple[str, Place]] = {}
+    taken: dict[tuple[str, _Shape], tuple[str, Place]] = {}
     for name, entry, endpoint in tables(root, "endpoints"):
         _check_methods(name, entry, endpoint, faults)
         route = route_of(endpoint)
@@ -25,7 +28,7 @@ def check_routes(root: Table, faults: Faults) -> None:
         if route is None or path is None or not _is_path(path, route[1].node, faults):
             continue
         method, at = route[0], route[1].node.place
-        shape = (method, ROUTE_PARAM.sub("{}", path))
+        shape = (method, _shape(path))
         if shape in taken:
             other, first = taken[shape]
             faults.add(at, f"the route {method.upper()} {path} of '{name}' is that of '{other}' ({first.file}, line {first.line})")
@@ -52,14 +55,29 @@ def _is_path(path: str, node: object, faults: Faults) -> bool:
         if not _SEGMENT.fullmatch(segment):
             faults.add(node.place, f"the path {node.shown} cannot be matched", "it holds no spaces, '?' or '#', and braces only as {name}")
             return False
-        if segment in (".", ".."):
-            faults.add(node.place, f"the path {node.shown} holds '{segment}', which no client sends")
+        if (sent := unquote_to_bytes(segment)) in (b".", b".."):
+            faults.add(node.place, f"the path {node.shown} holds '{sent.decode()}', which no client sends")
+            return False
+        if not _is_utf8(sent):
+            faults.add(node.place, f"the path {node.shown} is no UTF-8, percent-decoded")
             return False
     names = ROUTE_PARAM.findall(path)
     for name in sorted({name for name in names if names.count(name) > 1}):
         faults.add(node.place, f"the path {node.shown} has the param '{name}' twice")
-    if _OURS.fullmatch(path):
+    if _OURS.fullmatch("/".join("{}".join(texts).replace("/", "%2F") for texts in _shape(path))):
         faults.add(node.place, f"the path {node.shown} is one of our own", f"ours are {', '.join(OWN)}")
+        return False
+    return True
+
+
+def _shape(path: str) -> _Shape:
+    return tuple(tuple(unquote(text) for text in ROUTE_PARAM.split(segment)[::2]) for segment in path.split("/"))
+
+
+def _is_utf8(sent: bytes) -> bool:
+    try:
+        sent.decode()
+    except UnicodeDecodeError:
         return False
     return True
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import ssl
+from collections.abc import Callable
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,13 +14,18 @@ from app.catalog.defaults import HTTP_ONLY
 from app.catalog.faults import Faults, did_you_mean
 from app.catalog.nodes import Entry, Items, Leaf, Node, Table, table, tables, text
 from app.catalog.openapi import read
+from app.expressions.bind import NOT_IN_HEADERS
 from app.expressions.syntax import ExpressionSyntax
 from app.expressions.template import parse_template
 
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A header's name (RFC 9110 section 5.6.2)."""
 _FRAMING = ("content-length", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade", "proxy-connection")
-_NO_HEADER = re.compile(r"[\r\n\0]")
+_PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+"""The path of a URL (RFC 3986 section 3.3)."""
+_HOST = re.compile(r"[A-Za-z0-9._-]+")
+_IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}")
+_CONTROL = "a line break or other control character"
 
 
 def check_upstreams(root: Table, folder: Path, faults: Faults) -> None:
@@ -27,13 +35,10 @@ def check_upstreams(root: Table, folder: Path, faults: Faults) -> None:
         check_headers(upstream.get("headers"), faults)
         _check_document(upstream, faults)
         auth = table(upstream, "auth")
-        for part in ("header", "query"):
-            _check_credential(part, table(auth, part), faults)
+        _check_credentials(auth, faults)
         if (oauth2 := table(auth, "oauth2")) is not None and isinstance(url := oauth2.get("token_url"), Leaf):
             _check_url(url, faults, "token_url")
-        tls = table(upstream, "tls")
-        if tls is not None and "key" in tls.entries and "cert" not in tls.entries:
-            faults.add(tls.key("key"), "tls: a key without its `cert`")
+        _check_tls(table(upstream, "tls"), faults)
         origins = table(upstream, "redirects") and table(upstream, "redirects").get("origins")  # type: ignore[union-attr]
         for origin in origins.items if isinstance(origins, Items) else ():
             check_origin(origin, faults)
@@ -85,6 +90,37 @@ def _check_document(upstream: Table, faults: Faults) -> None:
         faults.add(upstream.key("openapi"), f"openapi: {reason}", "an OpenAPI document of version 3, JSON or YAML")
 
 
+def _check_tls(tls: Table | None, faults: Faults) -> None:
+    """The files hold what they are for; that they are there has been seen to."""
+    if tls is None:
+        return
+    if "key" in tls.entries and "cert" not in tls.entries:
+        faults.add(tls.key("key"), "tls: a key without its `cert`")
+    ca, cert, key = (text(tls, name) for name in ("ca", "cert", "key"))
+    trial = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca is not None and not _is_loaded(lambda: trial.load_verify_locations(ca)):
+        faults.add(tls.entries["ca"].node.place, "tls: the file of `ca` holds no certificate", "a PEM file: -----BEGIN CERTIFICATE-----")
+    if cert is None or _is_loaded(lambda: trial.load_cert_chain(cert, key, password="")):
+        return
+    if not _is_loaded(lambda: trial.load_verify_locations(cert)):
+        faults.add(tls.entries["cert"].node.place, "tls: the file of `cert` holds no certificate", "a PEM file: -----BEGIN CERTIFICATE-----")
+    elif key is not None:
+        faults.add(tls.entries["key"].node.place, "tls: the file of `key` is not the private key of `cert`", "a PEM file, not encrypted")
+    else:
+        faults.add(tls.entries["cert"].node.place, "tls: the file of `cert` holds no private key", "give its `key`, a PEM file that is not encrypted")
+
+
+def _is_loaded(load: Callable[[], None]) -> bool:
+    """Whether OpenSSL takes a file; one that cannot be read is told elsewhere."""
+    try:
+        load()
+    except ssl.SSLError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
 def _check_url(leaf: Leaf, faults: Faults, key: str = "url") -> None:
     """A base URL: http or https, a host, perhaps a port and a path. Its text is not shown: it may hold a password."""
     if not isinstance(leaf.value, str):
@@ -97,20 +133,26 @@ def _check_url(leaf: Leaf, faults: Faults, key: str = "url") -> None:
 def url_problem(url: str, *, may_have_query: bool = False) -> str | None:
     """Why a text is no URL to call, without showing it; None where it is one."""
     if re.search(r"[\x00-\x20\x7f{}\\]", url):
-        return "a URL holds no spaces, braces or backslashes; expressions go into a call's `path` and `query`"
+        return "a URL holds no spaces, braces or backslashes: percent-encode them; expressions go into a call's `path` and `query`"
     try:
         parts = urlsplit(url)
         port = parts.port
+        host = parts.hostname or ""
+        is_host = ":" in host or _HOST.fullmatch(host.encode("idna").decode()) is not None
+        if _IPV4.fullmatch(host):
+            IPv4Address(host)
     except ValueError:
         return "no URL: its host or port cannot be read"
     if parts.scheme not in ("http", "https"):
         return "a URL begins with http:// or https://"
-    if not parts.hostname or port == 0:
+    if not is_host or port == 0:
         return "a URL needs a host, and a port from 1 on if any"
     if parts.username is not None or parts.password is not None:
         return "a URL holds no credentials: they go under `auth`"
     if (parts.query or parts.fragment or url.endswith(("?", "#"))) and not may_have_query:
         return "a base URL has no query and no fragment: they go under `query`"
+    if not may_have_query and not _PATH.fullmatch(parts.path):
+        return "a URL's path holds ASCII letters, digits and -._~!$&'()*+,;=:@ alone: percent-encode the rest, as %C3%B1 for an n with a tilde"
     return None
 
 
@@ -127,18 +169,19 @@ def check_origin(node: Node, faults: Faults) -> None:
         )
 
 
-def _check_credential(part: str, named: Table | None, faults: Faults) -> None:
-    name = text(named, "name")
-    if named is None or name is None or part != "header":
-        return
-    if not TOKEN.fullmatch(name) or name.lower() in _FRAMING:
-        faults.add(named.entries["name"].node.place, "no name that a header can have")
-    if _NO_HEADER.search(text(named, "value") or ""):
-        faults.add(named.entries["value"].node.place, "a header's value has no line breaks")
+def _check_credentials(auth: Table | None, faults: Faults) -> None:
+    """A credential in a header can be sent; nothing of it is shown."""
+    header = table(auth, "header")
+    name = text(header, "name")
+    if header is not None and name is not None and (not TOKEN.fullmatch(name) or name.lower() in _FRAMING):
+        faults.add(header.entries["name"].node.place, "no name that a header can have")
+    for holder, key in ((auth, "bearer"), (header, "value")):
+        if holder is not None and NOT_IN_HEADERS.search(text(holder, key) or ""):
+            faults.add(holder.entries[key].node.place, f"{_CONTROL} in a header's value")
 
 
 def check_headers(headers: Node | None, faults: Faults) -> None:
-    """Names that are header names, each once whatever its case, none that frames the message; constant values on one line."""
+    """Names that are header names, each once whatever its case, none that frames the message; constant values without controls."""
     if not isinstance(headers, Table):
         return
     seen: dict[str, str] = {}
@@ -151,12 +194,12 @@ def check_headers(headers: Node | None, faults: Faults) -> None:
         elif lower in seen:
             faults.add(entry.key, f"the header '{name}' is '{seen[lower]}' again: names of headers have no case")
         seen.setdefault(lower, name)
-        if isinstance(entry.node, Leaf) and isinstance(entry.node.value, str) and _breaks_line(entry.node.value):
-            faults.add(entry.node.place, f"the header '{name}' has a line break in its value")
+        if isinstance(entry.node, Leaf) and isinstance(entry.node.value, str) and _has_control(entry.node.value):
+            faults.add(entry.node.place, f"the header '{name}' has {_CONTROL} in its value")
 
 
-def _breaks_line(value: str) -> bool:
+def _has_control(value: str) -> bool:
     try:
-        return any(_NO_HEADER.search(piece) for piece in parse_template(value).pieces if isinstance(piece, str))
+        return any(NOT_IN_HEADERS.search(piece) for piece in parse_template(value).pieces if isinstance(piece, str))
     except ExpressionSyntax:
         return False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+from pydantic import BaseModel
 
 from app.catalog.nodes import Entry, Items, Leaf, Node, Table, table
+from app.catalog.schema import CallSpec, Endpoint, Upstream
 
 POLICIES = ("timeout", "retry", "hedge", "breaker", "concurrency", "rate", "cache", "coalesce")
 OVERRIDABLE = ("timeout", "retry", "hedge", "cache", "coalesce", "max_body", "decode")
@@ -21,11 +24,27 @@ _VALUES = {"body", "fallback", "response"}
 """Keys of which null is a value."""
 
 
-def _is_off(node: Node, key: str, offable: set[str]) -> bool:
-    """Whether a value takes its key away: null, or `off` where a policy stands."""
-    if not isinstance(node, Leaf) or (node.value is None and key in _VALUES):
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What stands in a section: the keys that it knows, and those of which `off` takes the policy away."""
+
+    keys: frozenset[str]
+    offable: set[str]
+
+    @classmethod
+    def of(cls, model: type[BaseModel], offable: set[str]) -> _Kind:
+        """The kind of a model's mappings."""
+        return cls(frozenset(field.alias or name for name, field in model.model_fields.items()), offable)
+
+
+_UPSTREAM, _ENDPOINT, _CALL = _Kind.of(Upstream, OFF_UPSTREAM), _Kind.of(Endpoint, OFF_ENDPOINT), _Kind.of(CallSpec, OFF_CALL)
+
+
+def _is_off(node: Node, key: str, kind: _Kind) -> bool:
+    """Whether a value takes its key away: null, or `off` where a policy stands. An unknown key stays, to be told."""
+    if not isinstance(node, Leaf) or key not in kind.keys or (node.value is None and key in _VALUES):
         return False
-    return node.value is None or (node.value == "off" and key in offable)
+    return node.value is None or (node.value == "off" and key in kind.offable)
 
 
 def _written_out(key: str, entry: Entry) -> Entry:
@@ -67,15 +86,15 @@ def _merged(base: Node, over: Node) -> Node:
     return replace(over, entries=entries, inherited=frozenset(base.entries.keys() - over.entries.keys()))
 
 
-def _laid_over(base: Table | None, over: Table, offable: set[str]) -> Table:
+def _laid_over(base: Table | None, over: Table, kind: _Kind) -> Table:
     """`over` on top of `base`, top-level keys that are off or null taken away."""
     if base is not None:
-        kept = {key: entry for key, entry in base.entries.items() if not _is_off(entry.node, key, offable)}
-        base = replace(base, entries=_without_rivals(kept, over))
+        kept = {key: entry for key, entry in base.entries.items() if not _is_off(entry.node, key, kind)}
+        base = replace(base, entries=_without_namesakes(_without_rivals(kept, over), over))
         merged = _merged(base, over)
         assert isinstance(merged, Table)  # noqa: S101 - both are
         over = merged
-    gone: dict[str, Entry | None] = {key: None for key, entry in over.entries.items() if _is_off(entry.node, key, offable)}
+    gone: dict[str, Entry | None] = {key: None for key, entry in over.entries.items() if _is_off(entry.node, key, kind)}
     return over.with_entries(gone) if gone else over
 
 
@@ -85,6 +104,16 @@ def _without_rivals(base: dict[str, Entry], over: Table) -> dict[str, Entry]:
     if inherited and own and isinstance(inherited.node, Table) and inherited.node.entries.keys() != own.entries.keys():
         return {key: entry for key, entry in base.items() if key != "auth"}
     return base
+
+
+def _without_namesakes(base: dict[str, Entry], over: Table) -> dict[str, Entry]:
+    """The inherited entries without headers that are written anew: their names have no case."""
+    inherited, own = base.get("headers"), table(over, "headers")
+    if inherited is None or own is None or not isinstance(inherited.node, Table):
+        return base
+    names = {name.lower() for name in own.entries}
+    gone: dict[str, Entry | None] = {name: None for name in inherited.node.entries if name.lower() in names}
+    return {**base, "headers": replace(inherited, node=inherited.node.with_entries(gone))}
 
 
 def _less(base: Table | None, keys: Callable[[str], bool]) -> Table | None:
@@ -99,7 +128,7 @@ def upstream(own: Table, defaults: Table | None) -> Table:
         defaults = _less(defaults, lambda key: key in HTTP_ONLY)
     elif "url" in own.entries or "urls" in own.entries:
         defaults = _less(defaults, lambda key: key in ("url", "urls", "python", "run"))
-    return _laid_over(defaults, own, OFF_UPSTREAM)
+    return _laid_over(defaults, own, _UPSTREAM)
 
 
 def endpoint(own: Table, defaults: Table | None) -> Table:
@@ -114,13 +143,13 @@ def endpoint(own: Table, defaults: Table | None) -> Table:
             return is_proxy or "get" not in methods
         return key in ("response", "envelope", "calls") if is_proxy else key == "proxy"
 
-    return _laid_over(_less(defaults, impossible), own, OFF_ENDPOINT)
+    return _laid_over(_less(defaults, impossible), own, _ENDPOINT)
 
 
 def of(root: Table, kind: str) -> Table | None:
     """`defaults.upstream` or `defaults.endpoint`, its shorthands written out, and without what is off anyway."""
     found = table(table(root, "defaults"), kind)
-    return _laid_over(None, written_out(found), OFF_UPSTREAM if kind == "upstream" else OFF_ENDPOINT) if found else None
+    return _laid_over(None, written_out(found), _UPSTREAM if kind == "upstream" else _ENDPOINT) if found else None
 
 
 def call(own: Table, of_upstream: Table | None, of_endpoint: Table) -> Table:
@@ -129,4 +158,4 @@ def call(own: Table, of_upstream: Table | None, of_endpoint: Table) -> Table:
     inherited = {key: entry for key in OVERRIDABLE if of_upstream and (entry := of_upstream.entries.get(key))}
     if "forward" not in own.entries and "forward" in of_endpoint.entries:
         inherited["forward"] = of_endpoint.entries["forward"]
-    return _laid_over(Table(inherited, own.place), own, OFF_CALL)
+    return _laid_over(Table(inherited, own.place), own, _CALL)

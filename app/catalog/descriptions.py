@@ -131,7 +131,7 @@ KEYS: dict[str, dict[str, str]] = {
     "Param": {
         "in": "Where it stands.",
         "type": "Its type.",
-        "items": "JSON Schema of a list's items: texts, numbers or booleans.",
+        "items": "What each item of a list is: `type` (no list), and the constraints of that type.",
         "required": "Whether it must be given; a path param always is.",
         "default": "Its value when it is not given; null without one.",
         "example": "An example for OpenAPI and the console.",
@@ -173,7 +173,7 @@ KEYS: dict[str, dict[str, str]] = {
         "required": "Whether its failure ends the answer; an endpoint's only call is, unless it says false or has a fallback.",
         "pass_status": "Statuses of a required call that the client gets as they are.",
         "null_on": "Statuses that are no failure: the data is null.",
-        "select": "What of the decoded body is the call's data; with `each`, of every item's.",
+        "select": "What of the decoded body is the call's data; with `each`, of every item's. Without a body the data is null.",
         "fallback": "The data when the call fails.",
         "schema": "JSON Schema of the data, inline or `file.json#/pointer`; shown in OpenAPI.",
         "validate": "What happens to data that breaks the schema: nothing, a count and a log line, or a failure. "

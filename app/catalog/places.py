@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from app.catalog.interpolate import marked
-from app.catalog.nodes import Entry, Table, table
+from app.catalog.nodes import Entry, Items, Node, Table, table
 
 UPSTREAM_TEMPLATES = ("headers", "query")
 CALL_TEMPLATES = ("path", "query", "headers", "body", "form", "variables", "args", "fallback")
@@ -14,6 +14,12 @@ CALL_EXPRESSIONS = ("when", "each", "select")
 ENDPOINT_TEMPLATES = ("response",)
 ENDPOINT_EXPRESSIONS = ("allow",)
 PROXY_TEMPLATES = ("path",)
+
+
+def merged_names(response: Node | None) -> Items | None:
+    """The list of a `{merge: [a, b]}`, which holds names and no templates; None for any other response."""
+    listed = response.get("merge") if isinstance(response, Table) and len(response.entries) == 1 else None
+    return listed if isinstance(listed, Items) else None
 
 
 def _marked(node: Table, keys: Iterable[str]) -> Table:
@@ -33,7 +39,8 @@ def marked_call(call: Table) -> Table:
 
 def marked_endpoint(endpoint: Table) -> Table:
     """An endpoint, without its calls, in whose templates and expressions what was substituted is marked."""
-    done = _marked(endpoint, (*ENDPOINT_TEMPLATES, *ENDPOINT_EXPRESSIONS))
+    templates = ENDPOINT_TEMPLATES if merged_names(endpoint.get("response")) is None else ()
+    done = _marked(endpoint, (*templates, *ENDPOINT_EXPRESSIONS))
     proxy = table(done, "proxy")
     if proxy is None:
         return done

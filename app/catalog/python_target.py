@@ -16,6 +16,8 @@ def problem(target: str, folder: Path) -> str | None:
     if module in sys.builtin_module_names:
         return None if hasattr(importlib.import_module(module), function) else f"the module '{module}' has no '{function}'"
     source = _source(module, folder)
+    if source is None and module in sys.modules:  # under another file's name, as `os.path`
+        return None if hasattr(sys.modules[module], function) else f"the module '{module}' has no '{function}'"
     if source is None:
         return f"no module '{module}' beside the catalog, nor installed"
     try:

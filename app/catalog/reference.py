@@ -49,7 +49,8 @@ place; `merganser schema` prints its JSON Schema, which editors complete and che
 | `$${{` | the characters `${{`; a whole `$${{VAR}}` is the text `${{VAR}}` |
 
 An unquoted value gets its type after substitution: `maximum: ${{MAX}}` is a number. Keys are left alone. What was
-substituted is never read as an expression; in one it may stand inside of quotes only: `when: "kind == '${{KIND}}'"`.
+substituted is never read as an expression; in one it may stand inside of quotes, as a text (`when: "kind == '${{KIND}}'"`),
+or be a value of a literal, read as JSON (``when: "days > `${{LEAST}}`"``).
 
 ### Expressions
 

@@ -13,7 +13,7 @@ from app.catalog import defaults, places
 from app.catalog.faults import Faults, Place, did_you_mean
 from app.catalog.json_schemas import Shapes, checked
 from app.catalog.nodes import Entry, Leaf, Node, Table, planted, table, tables, text
-from app.catalog.schema import Endpoint, Upstream
+from app.catalog.schema import Catalog, Endpoint, Upstream
 from app.catalog.shape import check_inherited
 
 ROUTE_PARAM = re.compile(r"\{([^{}]*)\}")
@@ -30,7 +30,9 @@ def resolved(root: Table, folder: Path, faults: Faults) -> Table:
     root = _each(root, "auth", lambda node: _scheme(node, folder, faults))
     upstreams = table(root, "upstreams")
     root = _each(root, "endpoints", lambda node: _endpoint(node, of_endpoints, upstreams, shapes, faults))
-    empty: dict[str, Entry | None] = {key: None for key, entry in root.entries.items() if isinstance(entry.node, Leaf) and entry.node.value is None}
+    empty: dict[str, Entry | None] = {
+        key: None for key, entry in root.entries.items() if key in Catalog.model_fields and isinstance(entry.node, Leaf) and entry.node.value is None
+    }
     return root.with_entries({**empty, "defaults": None})
 
 

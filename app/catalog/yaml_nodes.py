@@ -7,7 +7,6 @@ is bounded in nodes and depth, so that no document is larger than it looks.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import yaml
 
 from app.catalog.faults import Faults, Place
 from app.catalog.nodes import Entry, Items, Leaf, Node, Pieces, Scalar, Table
+from app.expressions.values import is_in_range
 
 MAX_NODES = 100_000
 MAX_DEPTH = 100
@@ -50,20 +50,22 @@ def resolve(text: str) -> Scalar:
         return _BOOL[text]
     if text[0] not in "+-.0123456789":
         return text
-    if _NOT_FINITE.fullmatch(text) or (len(text) > _LONGEST_NUMBER and _FLOAT.fullmatch(text)):
+    if _NOT_FINITE.fullmatch(text) or (len(text) > _LONGEST_NUMBER and any(form.fullmatch(text) for form in (_FLOAT, _OCTAL, _HEX))):
         raise ValueError
+    number = _number(text)
+    if number is not None and not is_in_range(number):
+        raise ValueError
+    return text if number is None else number
+
+
+def _number(text: str) -> int | float | None:
     if _INT.fullmatch(text):
         return int(text)
     if _OCTAL.fullmatch(text):
         return int(text[2:], 8)
     if _HEX.fullmatch(text):
         return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if not math.isfinite(number):
-            raise ValueError
-        return number
-    return text
+    return float(text) if _FLOAT.fullmatch(text) else None
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from app.core.data import encode
 
 HEADER = ["row", "params", "complete", "error", "data"]
 """Columns of CSV output; params and data are JSON texts, which have no newlines."""
+_BEGINNING = b'{"row":0,"params":{'
+"""How a line of NDJSON output begins, whatever its row's number."""
+_NUMBERED = re.compile(rb'\A\{"row":[0-9]+')
 
 
 @dataclass(slots=True)
@@ -32,8 +36,14 @@ class Results:
     @classmethod
     @contextmanager
     def opened(cls, path: Path, *, retry_failed: bool) -> Iterator[Results]:
-        """Opens the output for this process alone. A line that a killed run left half-written is cut off; its row runs again."""
-        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        """Opens the output for this process alone. A line that a killed run left half-written is cut off; its row runs again.
+
+        BadInput where it cannot be opened, or is no output of a batch: nothing of it is then changed.
+        """
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as exc:
+            raise BadInput(f"{path} cannot be written: {exc.strerror}") from exc
         try:
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,6 +85,8 @@ class Results:
         kept, size = [], 0
         with path.open("rb") as file:
             for at, line in enumerate(file, 1):
+                if at == 1 and not self._is_first(line):
+                    raise _foreign(f"{path}:1")
                 if not line.endswith(b"\n"):
                     break
                 size += len(line)
@@ -92,6 +104,13 @@ class Results:
         if self._is_csv and not kept:
             os.write(self._file, csv_line(HEADER))
 
+    def _is_first(self, line: bytes) -> bool:
+        """Whether a file of ours begins so, be it with half a line; what a whole line of NDJSON says is looked at where it is read."""
+        if self._is_csv:
+            return csv_line(HEADER).startswith(line)
+        begun = _NUMBERED.sub(b'{"row":0', line)
+        return line.endswith(b"\n") or begun.startswith(_BEGINNING) or _BEGINNING.startswith(begun)
+
     def _read(self, line: bytes, place: str) -> tuple[int, dict[str, Any], bool]:
         """Number, what was given, and whether it failed, of a line that we wrote."""
         try:
@@ -100,8 +119,8 @@ class Results:
                 return int(number), msgspec.json.decode(params), bool(error)
             value = msgspec.json.decode(line)
             return value["row"], value["params"], "error" in value
-        except (ValueError, KeyError, TypeError, msgspec.DecodeError) as exc:
-            raise BadInput(f"{place}: this is no output of a batch; name another file") from exc
+        except (ValueError, KeyError, TypeError, csv.Error, msgspec.DecodeError) as exc:
+            raise _foreign(place) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,10 @@ class Answered:
     complete: bool = False
     sources: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+
+
+def _foreign(place: str) -> BadInput:
+    return BadInput(f"{place}: this is no output of a batch; name another file")
 
 
 def _replace(file: int, lines: list[bytes]) -> None:

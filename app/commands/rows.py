@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -17,6 +18,8 @@ from app.core.data import canonical
 
 BODY = "body"
 """The column of the request's body, where the endpoint takes one."""
+
+csv.field_size_limit(2**31 - 1)  # of the whole process; else a cell has 128 KiB at most
 
 
 class BadInput(Exception):
@@ -54,7 +57,10 @@ def columns(path: Path) -> list[str] | None:
     if path.suffix.lower() not in (".csv", ".tsv"):
         return None
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file, delimiter=_delimiter(path)), [])
+        try:
+            return next(csv.reader(file, delimiter=_delimiter(path)), [])
+        except (csv.Error, UnicodeDecodeError) as exc:
+            raise _unreadable(path, 1, exc) from exc
 
 
 def _of_csv(path: Path) -> Iterator[Row]:
@@ -66,7 +72,12 @@ def _of_csv(path: Path) -> Iterator[Row]:
                     raise BadInput(f"{path}:{reader.line_num}: more cells than columns")
                 yield Row(number, {name: cell for name, cell in cells.items() if cell})
         except (csv.Error, UnicodeDecodeError) as exc:
-            raise BadInput(f"{path}:{reader.line_num}: {exc}") from exc
+            raise _unreadable(path, reader.line_num, exc) from exc
+
+
+def _unreadable(path: Path, line: int, fault: csv.Error | UnicodeDecodeError) -> BadInput:
+    """Text is decoded ahead of the line that is read, so a line can be named for the rest alone."""
+    return BadInput(f"{path}: this is not UTF-8; save it as UTF-8" if isinstance(fault, UnicodeDecodeError) else f"{path}:{line}: {fault}")
 
 
 def _delimiter(path: Path) -> str:
@@ -77,10 +88,11 @@ def _of_ndjson(path: Path) -> Iterator[Row]:
     number = 0
     with path.open("rb") as file:
         for at, line in enumerate(file, 1):
-            if not line.strip():
+            text = line.removeprefix(codecs.BOM_UTF8) if at == 1 else line
+            if not text.strip():
                 continue
             try:
-                value = msgspec.json.decode(line)
+                value = msgspec.json.decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError) as exc:
                 raise BadInput(f"{path}:{at}: {exc}") from exc
             if not isinstance(value, dict):

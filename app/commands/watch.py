@@ -16,10 +16,12 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
 
 from app.commands.timeline import COLOURS
 from app.commands.words import asked, refuse
-from app.watch import Told, Watch, WatchEnded
+from app.watch import Told, Watch, WatchEnded, socket_url
 
 FAILED = 1
 FLASH = 1.5
@@ -49,9 +51,11 @@ def watch(
 
     merganser watch http://127.0.0.1:8000 trip iata=MAD --json | jq -c .data
     """
-    given = asked(words)
-    if given.endpoint is None or given.catalog is not None:
+    given = asked(words, takes_catalog=False)
+    if given.endpoint is None:
         refuse("which endpoint? merganser watch URL ENDPOINT [NAME=VALUE]...")
+    if not is_url(url):
+        refuse(f"'{url}' is no URL of a server: write it as http://127.0.0.1:8000")
     options: dict[str, Any] = {"live": not once}
     if min_interval is not None:
         options["min_interval_ms"] = min_interval
@@ -67,6 +71,15 @@ def watch(
             stack.close()
             typer.echo(f"merganser: {ended}", err=True)
             raise typer.Exit(FAILED) from ended
+
+
+def is_url(url: str) -> bool:
+    """Whether a server can be there."""
+    try:
+        parse_uri(socket_url(url)).host.encode("idna")
+    except (InvalidURI, ValueError):
+        return False
+    return True
 
 
 def gathered(pairs: tuple[tuple[str, str], ...]) -> dict[str, Any]:

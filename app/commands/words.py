@@ -38,22 +38,23 @@ class Asked:
     pairs: tuple[tuple[str, str], ...]
 
 
-def asked(words: list[str]) -> Asked:
-    """Splits the words. One word that is no file is an endpoint; of two the first is the catalog."""
+def asked(words: list[str], *, takes_catalog: bool = True) -> Asked:
+    """Splits the words. Of two the first is the catalog; one alone is an endpoint, unless it is spelt as a file: `x.yaml`, `a/b`."""
     named: list[str] = []
     for word in words:
-        if _PAIR.fullmatch(word) and not (not named and word.endswith(_IS_FILE)):
+        if _PAIR.fullmatch(word) and not (takes_catalog and not named and word.endswith(_IS_FILE)):
             break
         named.append(word)
     pairs = [_PAIR.fullmatch(word) for word in words[len(named) :]]
     wrong = [word for word, pair in zip(words[len(named) :], pairs, strict=True) if pair is None]
     wrong += [word for word in named if "=" in word and not word.endswith(_IS_FILE)]
-    if wrong or len(named) > 2:
-        refuse(f"'{(wrong or named[2:])[0]}' is no NAME=VALUE")
+    most = 2 if takes_catalog else 1
+    if wrong or len(named) > most:
+        refuse(f"'{(wrong or named[most:])[0]}' is no NAME=VALUE")
     found = tuple((pair[1], pair[2]) for pair in pairs if pair is not None)
     if len(named) == 2:
         return Asked(Path(named[0]), named[1], found)
-    if named and (named[0].endswith(_IS_FILE) or Path(named[0]).is_file()):
+    if takes_catalog and named and (named[0].endswith(_IS_FILE) or "/" in named[0]):
         return Asked(Path(named[0]), None, found)
     return Asked(None, named[0] if named else None, found)
 

@@ -183,7 +183,7 @@ async function explain() {
     const response = await fetch(url, { method: request.method, headers, body: request.body, cache: "no-store" });
     const document = await response.json();
     if (!response.ok) trouble(response, document);
-    if (!document.explain) return response.ok && say("This endpoint cannot be explained: it has a param of that name.", "bad");
+    if (!document.explain) return response.ok && say("This endpoint cannot be explained: it has a param of that name, or forwards it.", "bad");
     tell(document);
   } catch (error) {
     trouble(null, { detail: `The service does not answer (${error.message}).` });

@@ -22,8 +22,7 @@ class Record(Struct):
     """What happened to one call of one answer: written by the stack, read when the call has settled.
 
     `attempts` counts requests begun; `http_status` is that of the last upstream answer; `notes` are short lines for `?explain`.
-    `tried` are the upstream's urls asked so far, so that a retry goes to another. `lingers` is the work that a Python
-    upstream could not stop when its caller was released: the slot that it holds is free when this is done.
+    `tried` are the upstream's urls asked so far, so that a retry goes to another.
     """
 
     attempts: int = 0
@@ -31,7 +30,6 @@ class Record(Struct):
     http_status: int | None = None
     notes: list[str] = []
     tried: tuple[str, ...] = ()
-    lingers: Future[Any] | None = None
 
 
 class Flight(Struct, eq=False):
@@ -88,6 +86,9 @@ class Call(Struct):
     layer sets a timer for another. Python upstreams have `args`. `origin` is one of the upstream's `urls`, None for the
     first. `credentials` are our own for the upstream, added after every other header. In a `flight` the deadline is
     infinite, since callers who join may have later ones: the flight is cut when the last has run out of time.
+
+    `lingers` is told by the upstream: the work of this attempt that it could not stop when the caller was released; the
+    slot that the attempt holds is free when it is done. Attempts that run at once are therefore calls of their own.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Call(Struct):
     origin: str | None = None
     credentials: Headers = ()
     flight: Flight | None = None
+    lingers: Future[Any] | None = None
 
     @property
     def until(self) -> float:

@@ -9,6 +9,16 @@ from msgspec import Struct
 from app.core.identity import Identity
 
 
+def text_of(value: str) -> str:
+    """A header's value as text: its octets are UTF-8 where they can be, else latin-1, which `value` is as it came."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
 class Context(Struct):
     """One inbound request, or one subscription.
 

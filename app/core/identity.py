@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+LEEWAY = 30.0
+"""Seconds by which clocks may differ: so long after its end a credential still holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from app.catalog.schema import Forward
 from app.core.call import Headers
-from app.core.context import Context
+from app.core.context import Context, text_of
 
 Rule: TypeAlias = list[str] | Literal["*"]
 """Names, or `"*"` for all (also beside names, for those that it leaves out)."""
@@ -58,8 +58,9 @@ def forwarded_query(rule: Rule, context: Context) -> Sequence[tuple[str, str]]:
 
 
 def request_of(context: Context, forward: Forward) -> dict[str, object]:
-    """The name `request` of a scope: id, method, address, and the headers as forwarded (repeated ones joined)."""
+    """The name `request` of a scope: id, method, address, and the headers as forwarded (repeated ones joined), as text."""
     headers: dict[str, str] = {}
     for name, value in forwarded_headers(forward.headers, context):
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        text = text_of(value)
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return {"id": context.id, "method": context.method, "address": context.address, "headers": headers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.core.call import Record
 from app.core.context import Context
-from app.core.data import Data
+from app.core.data import NULL, Data
 from app.core.errors import SchemaFailed
 from app.core.events import SchemaDrifted
 from app.core.outcome import Outcome
@@ -12,6 +12,8 @@ from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.core.scope import Scope
 from app.engine.plan import Plan, Step
+
+_NO_CONTENT = 204
 
 
 async def ask(plan: Plan, step: Step, scope: Scope, context: Context, deadline: float, runtime: Runtime, record: Record, outcome: Outcome) -> None:
@@ -26,8 +28,8 @@ async def ask(plan: Plan, step: Step, scope: Scope, context: Context, deadline: 
 
 
 def selected(step: Step, reply: Reply) -> Data:
-    """What `select` leaves of the body; null stays null."""
-    if step.select is None or reply.data.is_null:
+    """What `select` leaves of the body, a JSON null included; where there is none, and for `null_on`, null stays null."""
+    if step.select is None or reply.data is NULL or reply.status == _NO_CONTENT or is_asked_null(step, reply):
         return reply.data
     return Data.of(step.select.search(reply.data.value))
 

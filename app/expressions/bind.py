@@ -26,7 +26,7 @@ _PATH_LEGAL = "/!$&'()*+,;=:@%"
 """What may stand in a path besides the unreserved (RFC 3986 section 3.3)."""
 
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Controls but the tab: RFC 9110 section 5.5 calls them invalid, and three of them dangerous."""
 
 
@@ -196,7 +196,7 @@ def _entry(template: Template, scope: Scope) -> Any:
 
 def _octets(text: str) -> str:
     """A header's value, fit to be written as latin-1."""
-    if _NOT_IN_HEADERS.search(text):
+    if NOT_IN_HEADERS.search(text):
         raise ExpressionFailed("a line break or other control character in a header")
     if text.isascii():
         return text

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from app.core.errors import ExpressionFailed
 from app.expressions.closures import Node, closure
 from app.expressions.marks import veiled
-from app.expressions.parser import parsed
+from app.expressions.parser import faults_of, parsed
 from app.expressions.reads import WholeScope, paths_read
 from app.expressions.syntax import ExpressionSyntax
 
@@ -40,13 +40,16 @@ class Expression:
 
 
 def parse_expression(text: str, *, over: Literal["scope", "body"] = "scope") -> Expression:
-    """Parses an expression over the scope, where `@` alone is a fault, or over a decoded body. Raises ExpressionSyntax."""
+    """Parses an expression over the scope, where `@` alone is a fault, or over a decoded body. Raises ExpressionSyntax, with every fault."""
     tree = parsed(text)
-    if over == "body":
-        return Expression(veiled(text), tree, frozenset())
-    try:
-        return Expression(veiled(text), tree, paths_read(tree))
-    except WholeScope:
-        raise ExpressionSyntax(
-            "'@' would be the whole scope", max(text.find("@"), 0), "start from a name: a param, a call, `body`, `request`"
-        ) from None  # fmt: skip
+    faults = list(faults_of(tree, text))
+    paths: frozenset[tuple[str, ...]] = frozenset()
+    if over == "scope":
+        try:
+            paths = paths_read(tree)
+        except WholeScope:
+            hint = "start from a name: a param, a call, `body`, `request`"
+            faults.append(ExpressionSyntax("'@' would be the whole scope", max(text.find("@"), 0), hint))
+    if faults:
+        raise ExpressionSyntax.of(faults, paths)
+    return Expression(veiled(text), tree, paths)

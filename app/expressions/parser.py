@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any, cast
 from jmespath.exceptions import EmptyExpressionError, JMESPathError, LexerError, ParseError
 from jmespath.parser import Parser
 
+from app.core.depth import MAX_DEPTH, is_too_deep
 from app.expressions.closures import Node
 from app.expressions.functions import CatalogFunctions, arity, takes_expression
 from app.expressions.marks import BEGIN, END, is_marked, is_paired, plain
@@ -18,6 +20,10 @@ from app.expressions.syntax import ExpressionSyntax
 from app.expressions.values import is_in_range
 
 _MARKED = re.compile(f"{BEGIN}([^{END}]*){END}")
+_VALUE = re.compile(f"{BEGIN}=([0-9]+){END}")
+"""A mark that stands for a value of its own, not for a piece of a text."""
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`""", re.DOTALL)
+_IN_LITERAL = re.compile(rf""""(?:\\.|[^"\\])*"|{BEGIN}([^{END}]*){END}""", re.DOTALL)
 
 
 class _Parser(Parser):
@@ -28,7 +34,10 @@ class _Parser(Parser):
 
 
 def parsed(text: str) -> Node:
-    """The syntax tree; raises ExpressionSyntax. Substituted text is good in quotes, where it stands for itself, and a fault elsewhere."""
+    """The syntax tree; raises ExpressionSyntax. What `faults_of` tells is still in it.
+
+    Substituted text is good in quotes, where it stands for itself, and as a value of a JSON literal; elsewhere it is a fault.
+    """
     if not is_marked(text):
         tree = _tree(text)
     elif not is_paired(text):
@@ -36,15 +45,33 @@ def parsed(text: str) -> Node:
     else:
         values = _MARKED.findall(text)
         count = iter(range(len(values)))
-        tree = _filled(_tree(_MARKED.sub(lambda _: f"{BEGIN}{next(count)}{END}", text)), values)
-    for node in _nodes(tree):
-        _check(node, text)
-    if tree["type"] == "expref":
-        raise ExpressionSyntax("'&' is only for an argument that takes an expression", text.find("&"))
+        numbered = _MARKED.sub(lambda _: f"{BEGIN}{next(count)}{END}", text)
+        tree = _filled(_tree(_QUOTED.sub(_with_values, numbered)), values)
+        _check_depth(tree)
     return tree
 
 
+def faults_of(tree: Node, text: str) -> Iterator[ExpressionSyntax]:
+    """Whatever in a tree would fail on every request: functions, their arguments, `&` where none is taken, numbers that are no JSON."""
+    for node in _nodes(tree):
+        yield from _faults_of_node(node, text)
+    if tree["type"] == "expref":
+        yield ExpressionSyntax("'&' is only for an argument that takes an expression", text.find("&"))
+
+
 def _tree(text: str) -> Node:
+    tree = _read(text)
+    _check_depth(tree)
+    return tree
+
+
+def _check_depth(tree: Node) -> None:
+    """A tree that can be walked by recursion, here and when it is asked; a level of it is two of JSON."""
+    if is_too_deep(tree):
+        raise ExpressionSyntax("too long or too deep an expression", 0, f"fewer than {MAX_DEPTH // 2} operators in a row, or inside of one another")
+
+
+def _read(text: str) -> Node:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `word` for '"word"': deprecated by JMESPath, and still good
         try:
@@ -76,46 +103,67 @@ def _hint(text: str) -> str | None:
     return None
 
 
+def _with_values(quoted: re.Match[str]) -> str:
+    """A JSON literal in which every mark outside of its texts is marked as a value, and spelled as a text; other quotes as they are."""
+    if not quoted[0].startswith("`"):
+        return quoted[0]
+    return _IN_LITERAL.sub(lambda found: found[0] if found[1] is None else f'"{BEGIN}={found[1]}{END}"', quoted[0])
+
+
 def _filled(value: Any, values: list[str]) -> Any:
-    """The tree with each numbered mark replaced by its text; a new one, since jmespath keeps the trees that it has parsed."""
+    """The tree with each numbered mark replaced by its text, or value; a new one, since jmespath keeps the trees that it has parsed."""
     if isinstance(value, str):
-        return _MARKED.sub(lambda found: values[int(found[1])], value)
+        whole = _VALUE.fullmatch(value)
+        return _value_of(values[int(whole[1])]) if whole else _text_of(value, values)
     if isinstance(value, dict):
-        return {_filled(key, values): _filled(entry, values) for key, entry in value.items()}
+        return {_text_of(key, values): _filled(entry, values) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_filled(entry, values) for entry in value]
     return value
 
 
-def _check(node: Node, text: str) -> None:
-    """Whatever would fail on every request: functions, their arguments, `&` where none is taken, numbers that are no JSON."""
+def _text_of(text: str, values: list[str]) -> str:
+    return _MARKED.sub(lambda found: values[int(found[1].removeprefix("="))], text)
+
+
+def _value_of(text: str) -> Any:
+    """The JSON value that a substituted text spells."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ExpressionSyntax("what is substituted into a literal is no JSON", 0, "for a text put it in quotes: '${NAME}'") from None
+
+
+def _faults_of_node(node: Node, text: str) -> Iterator[ExpressionSyntax]:
     if node["type"] == "function_expression":
-        _check_function(node, text)
+        yield from _faults_of_function(node, text)
     elif node["type"] == "literal":
         if not all(is_in_range(leaf) for leaf in _leaves(node["value"])):
-            raise ExpressionSyntax("a literal that is no JSON: numbers end where float64 does", max(text.find("`"), 0))
+            yield ExpressionSyntax("a literal that is no JSON: numbers end where float64 does", max(text.find("`"), 0))
     elif node["type"] == "slice":
         if node["children"][2] == 0:
-            raise ExpressionSyntax("a slice cannot step by 0", text.find("["))
+            yield ExpressionSyntax("a slice cannot step by 0", text.find("["))
     elif any(child["type"] == "expref" for child in _children(node)):
-        raise ExpressionSyntax("'&' is only for an argument that takes an expression", text.find("&"))
+        yield ExpressionSyntax("'&' is only for an argument that takes an expression", text.find("&"))
 
 
-def _check_function(node: Node, text: str) -> None:
+def _faults_of_function(node: Node, text: str) -> Iterator[ExpressionSyntax]:
     name, given = node["value"], node["children"]
     found = re.search(rf"\b{re.escape(name)}\s*\(", text)
     offset = found.start() if found else 0
     if (takes := arity(name)) is None:
         close = difflib.get_close_matches(name, CatalogFunctions.FUNCTION_TABLE, 1)
-        raise ExpressionSyntax(f"no function '{name}'", offset, f"did you mean '{close[0]}'?" if close else None)
+        yield ExpressionSyntax(f"no function '{name}'", offset, f"did you mean '{close[0]}'?" if close else None)
+        return
     least, most = takes
     if len(given) < least or (most is not None and len(given) > most):
         wanted = f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
-        raise ExpressionSyntax(f"{name}() takes {wanted} argument{'' if wanted == '1' else 's'}, not {len(given)}", offset)
+        yield ExpressionSyntax(f"{name}() takes {wanted} argument{'' if wanted == '1' else 's'}, not {len(given)}", offset)
+        return
     for position, argument in enumerate(given):
         if (argument["type"] == "expref") is not takes_expression(name, position):
             wanted = "an expression (&key)" if takes_expression(name, position) else "a value, no expression"
-            raise ExpressionSyntax(f"{name}() takes {wanted} as argument {position + 1}", offset)
+            yield ExpressionSyntax(f"{name}() takes {wanted} as argument {position + 1}", offset)
 
 
 def _children(node: Node) -> list[Node]:

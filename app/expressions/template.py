@@ -70,16 +70,22 @@ def _piece(expression: Expression, scope: Scope, on_null: OnNull | None) -> str:
 
 
 def parse_template(text: str) -> Template:
-    """Parses a text; raises ExpressionSyntax, with the offset into the text."""
+    """Parses a text; raises ExpressionSyntax, with every fault and its offset into the text."""
     if not is_paired(text):
         raise ExpressionSyntax("a character that cannot stand in a text", min(i for i in (text.find(BEGIN), text.find(END)) if i >= 0))
     pieces: list[str | Expression] = []
+    faults: list[ExpressionSyntax] = []
     for piece in _pieces(text):
-        if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
+        if isinstance(piece, ExpressionSyntax):
+            faults.append(piece)
+        elif isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
             pieces[-1] += piece
         else:
             pieces.append(piece)
-    return Template(veiled(text), tuple(pieces))
+    template = Template(veiled(text), tuple(pieces))
+    if faults:
+        raise ExpressionSyntax.of(faults, template.paths)
+    return template
 
 
 def escape(text: str) -> str:
@@ -87,7 +93,8 @@ def escape(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def _pieces(text: str) -> Iterator[str | Expression]:
+def _pieces(text: str) -> Iterator[str | Expression | ExpressionSyntax]:
+    """Literal texts and expressions in turn; for an expression that is none, its fault. After a brace without its fellow nothing can be told."""
     at = 0
     while at < len(text):
         if text[at] == BEGIN:
@@ -98,28 +105,31 @@ def _pieces(text: str) -> Iterator[str | Expression]:
             yield text[at]
             at += 2
         elif text[at] == "{":
-            end = _closing(text, at)
-            yield _expression(text[at + 1 : end], at + 1)
-            at = end + 1
+            if (closing := _closing(text, at)) is None:
+                yield ExpressionSyntax("a brace that is never closed", at, "a literal brace is written {{")
+                return
+            yield _expression(text[at + 1 : closing], at + 1)
+            at = closing + 1
         elif text[at] == "}":
-            raise ExpressionSyntax("a brace that closes nothing", at, "a literal brace is written }}")
+            yield ExpressionSyntax("a brace that closes nothing", at, "a literal brace is written }}")
+            return
         else:
             end = next((i for i in range(at, len(text)) if text[i] in f"{{}}{BEGIN}"), len(text))
             yield text[at:end]
             at = end
 
 
-def _expression(text: str, offset: int) -> Expression:
+def _expression(text: str, offset: int) -> Expression | ExpressionSyntax:
     if not text.strip():
-        raise ExpressionSyntax("an empty expression", offset, "a literal brace is written {{")
+        return ExpressionSyntax("an empty expression", offset, "a literal brace is written {{")
     try:
         return parse_expression(text.strip())
     except ExpressionSyntax as fault:
-        raise fault.at(offset + len(text) - len(text.lstrip())) from None
+        return fault.at(offset + len(text) - len(text.lstrip()))
 
 
-def _closing(text: str, at: int) -> int:
-    """Where the brace that opens at `at` is closed; braces nest, and those in quotes or substituted text do not count."""
+def _closing(text: str, at: int) -> int | None:
+    """Where the brace that opens at `at` is closed, if it is; braces nest, and those in quotes or substituted text do not count."""
     depth, i = 0, at
     while i < len(text):
         sign = text[i]
@@ -134,7 +144,7 @@ def _closing(text: str, at: int) -> int:
             if depth == 0:
                 return i
         i += 1
-    raise ExpressionSyntax("a brace that is never closed", at, "a literal brace is written {{")
+    return None
 
 
 def _end_of_quote(text: str, at: int) -> int:

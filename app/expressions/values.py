@@ -9,8 +9,8 @@ import orjson
 
 from app.core.errors import ExpressionFailed
 
-_FLOAT64_BITS = 1024
-"""An integer of more bits is beyond float64 (IEEE 754: the largest is just under 2 to the 1024th)."""
+_BEYOND = 2**1024 - 2**970
+"""The least integer that float64 does not have: it would be rounded up to 2 to the 1024th (IEEE 754)."""
 
 
 def is_true(value: Any) -> bool:
@@ -43,7 +43,7 @@ def is_in_range(value: Any) -> bool:
     """Whether a number is within float64's range; what is no number is."""
     if isinstance(value, float):
         return math.isfinite(value)
-    return not isinstance(value, int) or value.bit_length() <= _FLOAT64_BITS
+    return not isinstance(value, int) or -_BEYOND < value < _BEYOND
 
 
 def written(value: Any) -> str:

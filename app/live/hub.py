@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from app.core.identity import LEEWAY
 from app.core.runtime import Runtime
 from app.engine.plan import Inputs, Plan
 from app.live.events import Complete, Draining, Ended, Part, Position, Update
@@ -69,7 +70,8 @@ class Hub:
 
         `live`: updates are wanted; without, or where the endpoint is not live, `complete` is the last event.
         `min_interval`: seconds between updates, at least. `resume`: where the client stands; `resumes` says that it asked to
-        even if its position cannot be read. `expires`: when its credential does, on the wall clock.
+        even if its position cannot be read. `expires`: when its credential does, on the wall clock; of one that is past that
+        and still holds, because clocks differ, the subscription ends where the leeway does.
         """  # fmt: skip
         topic = self._topic(plan, inputs)
         asked = resume is not None if resumes is None else resumes
@@ -97,7 +99,8 @@ class Hub:
 
     def _admit(self, subscription: Subscription, expires: float | None) -> None:
         if expires is not None:
-            subscription.expires_in(expires - self._runtime.wall())
+            left = expires - self._runtime.wall()
+            subscription.expires_in(left if left > 0 else left + LEEWAY)
         if self._is_draining and subscription.live and subscription.waits_itself:
             subscription.end(Draining())
 

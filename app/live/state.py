@@ -61,7 +61,7 @@ class State:
             assert whole is not None  # noqa: S101 - said by `new_whole`
             self._whole = _Kept(self.top, whole)
         for name, data in changed.items():
-            self._parts[name] = _Kept(self.top, data, Part(self.top, name, data, self._sources_of(name)))
+            self._parts[name] = _Kept(self.top, data)
         return True
 
     def conclude(self, whole: Data | None, outcomes: Iterable[Outcome], complete: bool) -> None:
@@ -74,9 +74,13 @@ class State:
         self._record(outcomes)
 
     def _record(self, outcomes: Iterable[Outcome]) -> None:
+        """Takes how calls stand; parts that need one of them are told anew to whoever comes."""
         for outcome in outcomes:
             self.sources[outcome.name] = outcome
             self._source_offsets[outcome.name] = self.top
+            for name, kept in self._parts.items():
+                if outcome.name in self._needs[name]:
+                    kept.event = None
 
     def is_news(self, outcome: Outcome) -> bool:
         """Whether the call stands otherwise than is known, whatever its data: by status, error type or completeness."""
@@ -96,10 +100,12 @@ class State:
         return self._parts[part].offset > offset
 
     def part(self, name: str, cut: int | None) -> Part:
-        """A part's latest data; it never names a later state than `cut`, which `complete` will name."""
+        """A part's latest data and its calls as they stand; it never names a later state than `cut`, which `complete` will name."""
         kept = self._parts[name]
-        if kept.event is None or (cut is not None and kept.offset > cut):
-            return Part(kept.offset if cut is None else min(kept.offset, cut), name, kept.data, self._sources_of(name))
+        if cut is not None and kept.offset > cut:
+            return Part(cut, name, kept.data, self._sources_of(name))
+        if kept.event is None:
+            kept.event = Part(kept.offset, name, kept.data, self._sources_of(name))
         return kept.event
 
     def completed(self, cut: int, live: bool, failed: Answer | None = None) -> Complete:

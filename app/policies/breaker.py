@@ -66,6 +66,16 @@ class Guard:
         if circuit.state != before:
             self._tell()
 
+    def broke(self, ticket: int, counted: float, fault: BaseException) -> None:
+        """An answer that was good by its head, at `counted`, ended with `fault`: bad instead, where that blames the upstream."""
+        circuit = self._circuit
+        if not isinstance(fault, CallFailure) or not fault.blames_upstream:
+            return
+        before = circuit.state
+        circuit.broke(ticket, counted, self._runtime.now())
+        if circuit.state != before:
+            self._tell()
+
     def _tell(self) -> None:
         self._runtime.emit(BreakerChanged(self._upstream, self._origin, self._circuit.state))
 

@@ -57,7 +57,6 @@ class Circuit:
         if self.state == "closed":
             self._good.add(now)
             return
-        self._pause = self._spec.open
         self._good.clear()
         self._bad.clear()
         self._become("closed")
@@ -67,20 +66,38 @@ class Circuit:
         if ticket != self._epoch:
             return
         if self.state == "half_open":
-            self._pause = min(self._pause * 2, max(LONGEST, self._spec.open))
-            self._open(now)
+            self._fail_probe(now)
             return
         self._bad.add(now)
         failed = self._bad.total
         total = failed + self._good.count(now)
         if total >= self._spec.minimum and failed >= self._spec.failures * total:
+            self._pause = self._spec.open
             self._open(now)
+
+    def broke(self, ticket: int, counted: float, now: float) -> None:
+        """An answer whose head was `good` at `counted` broke off in its body: it was bad, and that alone.
+
+        A probe that breaks off within the window, before anything else was good, has failed after all.
+        """
+        if self.state != "closed" or ticket < self._epoch - 1:
+            return
+        if ticket == self._epoch:
+            self._good.take_back(counted)
+        elif now - counted < self._spec.window and not self._good.count(now):
+            self._fail_probe(now)
+            return
+        self.bad(self._epoch, now)
 
     def give_back(self, ticket: int, now: float) -> None:
         """The attempt says nothing about the upstream: a probe's place goes to the next who asks."""
         if ticket == self._epoch and self.state == "half_open":
             self.until = now
             self._become("open")
+
+    def _fail_probe(self, now: float) -> None:
+        self._pause = min(self._pause * 2, max(LONGEST, self._spec.open))
+        self._open(now)
 
     def _open(self, now: float) -> None:
         longer = self._pause * self._random.uniform(1.0, 1.0 + JITTER)

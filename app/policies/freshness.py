@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -11,6 +12,8 @@ from app.policies.store import Entry
 
 Fields = Iterable[tuple[bytes, bytes]]
 Use = Literal["fresh", "revalidate", "if_error", "none"]
+_ANY = re.compile(rb"(^|,)\s*\*\s*(,|$)")
+"""A `*` in a Vary list: the answer may depend on anything (RFC 9111 section 4.1)."""
 _REFUSED = ("private", "no-store", "no-cache")
 _STRICT = ("must-revalidate", "proxy-revalidate")
 """Directives that forbid a shared cache to answer stale data (RFC 9111 sections 5.2.2.2 and 5.2.2.8)."""
@@ -46,7 +49,7 @@ def _said(upstream: float | None, own: float) -> float:
 def is_storable(headers: Fields) -> bool:
     """Whether the upstream lets a shared cache keep the answer."""
     control = directives(headers)
-    return not any(word in control for word in _REFUSED) and field(headers, b"vary") != "*"
+    return not any(word in control for word in _REFUSED) and not any(name == b"vary" and _ANY.search(value) for name, value in headers)
 
 
 def obey(entry: Entry, headers: Fields, wall: float) -> None:
@@ -60,11 +63,16 @@ def obey(entry: Entry, headers: Fields, wall: float) -> None:
 
 
 def _lifetime(control: Mapping[str, str], headers: Fields, wall: float) -> float | None:
-    """`s-maxage` before `max-age` before `Expires`, less the `Age` that the answer has already (RFC 9111 section 4.2)."""
-    said = _seconds(control.get("s-maxage", control.get("max-age")))
-    if said is None and (expires := field(headers, b"expires")) is not None:
+    """`s-maxage` before `max-age` before `Expires`, less the `Age` that the answer has already (RFC 9111 section 4.2).
+
+    What cannot be read as seconds is none: such an answer is stale from the start (section 4.2.1).
+    """
+    seconds, expires = control.get("s-maxage", control.get("max-age")), field(headers, b"expires")
+    if seconds is not None:
+        said = _seconds(seconds) or 0.0
+    elif expires is not None:
         said = _until(expires, field(headers, b"date"), wall)
-    if said is None:
+    else:
         return None
     return max(0.0, said - (_seconds(field(headers, b"age")) or 0.0))
 

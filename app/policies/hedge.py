@@ -95,8 +95,9 @@ class Race:
         self._second = runtime.tasks.spawn(self._run_second(), name=f"hedge {state.name}")
 
     async def _run_second(self) -> None:
+        """The second attempt is a call of its own: each tells for itself what lingers of it."""
         try:
-            self._reply = await self._send(self._call)
+            self._reply = await self._send(self._call.but())
         except CallFailure:
             return  # the first may still win; if not, its failure is the call's
         if self._is_first_running and self._task is not None:

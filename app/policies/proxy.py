@@ -6,40 +6,67 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from app.catalog.schema import Upstream
-from app.core.call import Call, Policy
+from app.core.call import Call, Headers, Policy
 from app.core.data import NULL
-from app.core.errors import StatusFailed
+from app.core.errors import CallFailure, StatusFailed
 from app.core.reply import Reply
 from app.policies.balance import Balancer
 from app.policies.breaker import Guard, guards
 from app.policies.rate import Pacer
 from app.policies.state import UpstreamState
 
+_UNAUTHORIZED = 401
+
 
 class Admitted:
-    """A proxied call that may go: `call` is what to send; `answered` tells the status as soon as the head is there."""
+    """A proxied call that may go: `call` is what to send; `answered` tells the status as soon as the head is there.
 
-    __slots__ = ("_guard", "_ticket", "call")
+    The breaker counts it once. A good head is a verdict, since a body may stream for hours and a probe must not wait for
+    it; the verdict is taken back where the body breaks off.
+    """
 
-    def __init__(self, call: Call, guard: Guard | None) -> None:
+    __slots__ = ("_counted", "_credentials", "_guard", "_now", "_ticket", "call")
+
+    def __init__(self, call: Call, guard: Guard | None, credentials: Policy | None, now: Callable[[], float]) -> None:
         self.call = call
         self._guard = guard
+        self._credentials = credentials
+        self._now = now
         self._ticket = guard.admit() if guard is not None else 0
+        self._counted: float | None = None
+
+    async def authorize(self) -> None:
+        """Puts our credential on the call."""
+        if self._credentials is not None:
+            self.call = await _with_credentials(self._credentials, self.call)
+
+    async def renew(self) -> bool:
+        """The upstream has answered 401: puts another credential on the call; False where there is none to be had."""
+        if self._credentials is None:
+            return False
+        try:
+            self.call = await _with_credentials(self._credentials, self.call, refused=self.call.credentials)
+        except CallFailure:
+            return False
+        return True
 
     def answered(self, status: int) -> None:
-        """The upstream answered: a verdict now, since a body may stream for hours. One that breaks later counts then."""
-        if self._guard is None:
-            return
-        if status < 500:
-            self._guard.good(self._ticket)
-        else:
+        """The upstream answered, with this status."""
+        if status >= 500:
             self.ended(StatusFailed(status))
+        elif self._guard is not None:
+            self._counted = self._now()
+            self._guard.good(self._ticket)
 
     def ended(self, fault: BaseException) -> None:
-        """It failed, or its client left: counts by the fault's flags, once."""
-        if self._guard is not None:
-            self._guard.ended(self._ticket, fault)
-        self._guard = None
+        """It failed, or its client left: counts by the fault's flags."""
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        if self._counted is None:
+            guard.ended(self._ticket, fault)
+        else:
+            guard.broke(self._ticket, self._counted, fault)
 
 
 Admit = Callable[[Call], AbstractAsyncContextManager[Admitted]]
@@ -57,7 +84,7 @@ def build_proxy(spec: Upstream, state: UpstreamState, credentials: Policy | None
     async def admit(call: Call) -> AsyncIterator[Admitted]:
         if balancer is not None:
             call = call.but(origin=balancer.choose(call))
-        admitted = Admitted(call, by_origin.get(call.origin))
+        admitted = Admitted(call, by_origin.get(call.origin), credentials, now)
         try:
             if pacer is not None:
                 await pacer.turn(call)
@@ -65,7 +92,8 @@ def build_proxy(spec: Upstream, state: UpstreamState, credentials: Policy | None
             if slots is not None:
                 await slots.take(call)
             with _with_upstream(state, call):
-                admitted.call = call if credentials is None else await _with_credentials(credentials, call)
+                admitted.call = call
+                await admitted.authorize()
                 yield admitted
         except BaseException as fault:
             admitted.ended(fault)
@@ -93,12 +121,14 @@ def _with_upstream(state: UpstreamState, call: Call) -> Iterator[None]:
             state.slots.give_back(call, began, fault)
 
 
-async def _with_credentials(credentials: Policy, call: Call) -> Call:
-    """The call as the credentials policy would send it."""
+async def _with_credentials(credentials: Policy, call: Call, *, refused: Headers | None = None) -> Call:
+    """The call as the credentials policy would send it, if these were `refused`. Raises CallFailure where it has no others."""
     authorized = call
 
     async def take(call: Call) -> Reply:
         nonlocal authorized
+        if call.credentials == refused:
+            raise StatusFailed(_UNAUTHORIZED)
         authorized = call
         return Reply(NULL)
 

@@ -30,6 +30,13 @@ class Rolling:
             self._move(at)
         return self.total
 
+    def take_back(self, then: float) -> None:
+        """What happened at `then` did not: it counts no more, if it has not fallen out already."""
+        at = int(then / self._seconds)
+        if at > self._at - self._steps and self._counts[at % self._steps]:
+            self._counts[at % self._steps] -= 1
+            self.total -= 1
+
     def clear(self) -> None:
         """Forgets everything."""
         self._counts = [0] * self._steps

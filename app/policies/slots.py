@@ -93,8 +93,8 @@ class Slots:
         now = self._runtime.now()
         if self._gradient is not None and (fault is None or isinstance(fault, TimedOut)):
             self._gradient.sample(now, now - began, self.taken)
-        if call.record.lingers is not None:
-            call.record.lingers.add_done_callback(lambda _: self._free())
+        if call.lingers is not None:
+            call.lingers.add_done_callback(lambda _: self._free())
             return
         self._free()
 

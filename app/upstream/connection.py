@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._timing = None
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
+            self._parser.set_dangerous_leniencies(lenient_chunked_length=True)  # a trailer may be a length; a head of both we refuse
         self.expect_by(deadline)
         self._transport.write(data)
 
@@ -164,7 +165,7 @@ class Connection(asyncio.Protocol):
         if self._is_complete:
             self._finish()
         elif self._fed > (MAX_FRAMING if self._has_head else MAX_HEAD):
-            self._fail(TooLarge())
+            self._fail(TooLarge(http_status=self._parser.get_status_code() or None))
         elif not self._is_awaited:
             self._is_awaited = True
             self.expect_by(min(self._deadline, self._loop.time() + UNAWAITED_SECONDS))
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(exc)
+        self._ended(exc or ConnectionError())  # no end was told: a connection broken, or TLS cut short (RFC 9112 section 9.8)
 
     def pause_writing(self) -> None:
         if self._resumed is None:
@@ -200,7 +201,7 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         status = parser.get_status_code()
         if len(self._headers) > MAX_FIELDS:
-            raise TooLarge
+            raise TooLarge(http_status=status)
         if status < 200:
             self._on_interim(status)
             return
@@ -214,10 +215,10 @@ class Connection(asyncio.Protocol):
         self._has_head = True
         self._headers = []  # trailers are dropped
         codings = noted.get(b"transfer-encoding")
-        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-            raise ProtocolFailed
+        if codings and (len(codings) > 1 or codings[0].lower() != b"chunked" or b"content-length" in noted):
+            raise ProtocolFailed(http_status=status)
         if self._fed > MAX_HEAD and sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD:
-            raise TooLarge
+            raise TooLarge(http_status=status)
         exchange = cast(Exchange, self._exchange)
         self._has_length = b"content-length" in noted or codings is not None or status in _BODILESS
         self._fed = 1

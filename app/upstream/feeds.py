@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -20,6 +20,8 @@ from app.upstream.sse import EventReader
 from app.upstream.tls import context
 
 Message = str | bytes
+_SWITCHED = 101
+"""The status with which an upgrade succeeds (RFC 6455 section 4.1)."""
 
 
 class Feed(Protocol):
@@ -27,8 +29,11 @@ class Feed(Protocol):
 
     retry: float | None
 
-    def messages(self, call: Call) -> AsyncIterator[Message]:
-        """One connection's messages, to its end; `call.expires` bounds the wait for its beginning. Raises CallFailure."""
+    def messages(self, call: Call, opened: Callable[[], None]) -> AsyncIterator[Message]:
+        """One connection's messages, to its end; `call.expires` bounds the wait for its beginning, of which `opened` hears. Raises CallFailure.
+
+        The status that the upstream answers stands in the call's record, also where it refuses.
+        """
         ...
 
 
@@ -40,7 +45,7 @@ class _Events:
         self._upstream = upstream
         self._reader: EventReader | None = None
 
-    async def messages(self, call: Call) -> AsyncIterator[Message]:
+    async def messages(self, call: Call, opened: Callable[[], None]) -> AsyncIterator[Message]:
         reader = self._reader = self._reader or EventReader(call.reading.max_body)
         reader.restart()
         own: tuple[tuple[str, str], ...] = (("accept", "text/event-stream"), ("cache-control", "no-store"))
@@ -51,6 +56,7 @@ class _Events:
         try:
             if streamed.status != 200:
                 raise StatusFailed(streamed.status)
+            opened()
             async for chunk in streamed:
                 for event in reader.feed(chunk):
                     yield event.data
@@ -68,7 +74,7 @@ class _Socket:
         self._origin = spec.origins[0]
         self._tls = context(spec.tls) if spec.tls else None
 
-    async def messages(self, call: Call) -> AsyncIterator[Message]:
+    async def messages(self, call: Call, opened: Callable[[], None]) -> AsyncIterator[Message]:
         base = call.origin or self._origin
         is_tls = urlsplit(base).scheme == "https"
         opening = connect(
@@ -82,6 +88,7 @@ class _Socket:
         except TimeoutError as exc:
             raise TimedOut from exc
         except InvalidStatus as exc:
+            call.record.http_status = exc.response.status_code
             raise StatusFailed(exc.response.status_code) from exc
         except ssl.SSLError as exc:
             raise TlsFailed from exc
@@ -89,7 +96,9 @@ class _Socket:
             raise ProtocolFailed from exc
         except (OSError, EOFError) as exc:
             raise ConnectFailed from exc
+        call.record.http_status = _SWITCHED
         try:
+            opened()
             if call.body is not None:
                 await socket.send(call.body.decode("utf-8", "replace"))
             async for message in socket:

@@ -176,7 +176,7 @@ def _fields(response: httpx.Response) -> Fields:
     """The header fields, names in lower case; TooLarge over the same limits as ours."""
     fields = [(name.lower(), value) for name, value in response.headers.raw]
     if len(fields) > MAX_FIELDS or sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD:
-        raise TooLarge
+        raise TooLarge(http_status=response.status_code)
     return fields
 
 

@@ -13,8 +13,9 @@ import msgspec
 
 from app.catalog.schema_access import Oauth2
 from app.core.call import Call, Headers
-from app.core.errors import CallFailure, ConnectFailed, InternalFailure, unsent
+from app.core.errors import CallFailure, ConnectFailed, DecodeFailed, InternalFailure, TooLarge, unsent
 from app.core.runtime import Runtime
+from app.upstream.fetch import ACCEPTS, read
 
 EARLY = 60.0
 """Seconds before its end from which a token is renewed behind, while it still serves; a fifth of its life if that is less."""
@@ -123,30 +124,33 @@ class Tokens:
         """A new token; a server that takes no HTTP basic authentication gets the secret in the body, from then on."""
         try:
             async with asyncio.timeout(PATIENCE):
-                answer = await self._post()
-                if answer.status_code in _REFUSALS and not self._secret_in_body:
+                status, body = await self._post()
+                if status in _REFUSALS and not self._secret_in_body:
                     self._secret_in_body = True
-                    second = await self._post()
-                    self._secret_in_body = second.is_success
-                    answer = second if second.is_success else answer
+                    second, body = await self._post()
+                    self._secret_in_body = _is_success(second)
+                    status = second if self._secret_in_body else status
         except (httpx.HTTPError, TimeoutError) as exc:
             raise _blameless(ConnectFailed("the token endpoint does not answer", sent=False)) from exc
-        if not answer.is_success:
-            raise _refusal(answer.status_code)
-        return self._read(answer.content)
+        except (TooLarge, DecodeFailed) as exc:
+            raise InternalFailure("the token endpoint gave no token", sent=False) from exc
+        if not _is_success(status):
+            raise _refusal(status)
+        return self._read(body)
 
-    async def _post(self) -> httpx.Response:
+    async def _post(self) -> tuple[int, bytes]:
+        """The status of one answer, and the body of a success."""
         spec = self._spec
         form = {"grant_type": "client_credentials"}
         if spec.scope is not None:
             form["scope"] = spec.scope
-        headers = {"accept": "application/json"}
+        auth: httpx.Auth | None = None
         if self._secret_in_body:
             form |= {"client_id": spec.client_id, "client_secret": spec.client_secret}
-            return await self._client.post(spec.token_url, data=form, headers=headers, extensions=self._extensions)
-        # RFC 6749 section 2.3.1: both parts are form-urlencoded first
-        auth = httpx.BasicAuth(quote_plus(spec.client_id), quote_plus(spec.client_secret))
-        return await self._client.post(spec.token_url, data=form, headers=headers, auth=auth, extensions=self._extensions)
+        else:  # RFC 6749 section 2.3.1: both parts are form-urlencoded first
+            auth = httpx.BasicAuth(quote_plus(spec.client_id), quote_plus(spec.client_secret))
+        async with self._client.stream("POST", spec.token_url, data=form, headers=ACCEPTS, auth=auth, extensions=self._extensions) as answer:
+            return answer.status_code, await read(answer) if answer.is_success else b""
 
     def _read(self, body: bytes) -> Token:
         try:
@@ -163,6 +167,10 @@ class Tokens:
     def __repr__(self) -> str:
         state = "none" if self._token is None else f"until {self._token.ends_at:.0f}"
         return f"<Tokens {state}{', fetching' if self._fetching else ''}>"
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
 
 
 def _refusal(status: int) -> CallFailure:

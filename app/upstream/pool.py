@@ -19,6 +19,7 @@ from app.upstream.exchange import Unanswered
 from app.upstream.gather import Gather
 from app.upstream.lookout import Lookout
 from app.upstream.stream import Stream
+from app.upstream.upload import Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +84,32 @@ class Pool:
     ) -> Stream:
         """Sends a request and gives its answer as soon as its head is there, before `expires`. `aclose` what is returned.
 
-        A body is sent while the answer is read; one that has been begun is never sent again.
+        A body is sent while the answer is read. It is sent again, once, where the request may be and `Upload` has all of it.
         """
+        upload = None if body is None else Upload(body)
         is_fresh = False
         while True:
             connection, is_reused = await self._acquire(expires, is_fresh=is_fresh)
             stream = Stream(connection, is_bodiless=is_bodiless, read_timeout=read_timeout)
-            connection.begin(stream, head, expires, is_whole=body is None)
-            if body is not None:
-                stream.send(body, is_chunked=is_chunked)
+            connection.begin(stream, head, expires, is_whole=upload is None)
+            if upload is not None:
+                stream.send(upload, is_chunked=is_chunked)
             try:
                 await stream.answered
-                return stream
             except Unanswered:
                 await stream.aclose()
-                if not is_reused or is_fresh or body is not None or not is_idempotent:
+                if not is_reused or is_fresh or not is_idempotent or (upload is not None and not upload.is_kept):
                     raise
             except BaseException:
                 await stream.aclose()
                 raise
+            else:
+                if upload is not None:
+                    upload.forget()
+                return stream
             is_fresh = True
+            if upload is not None:
+                upload.restart()
 
     # --- connections
 

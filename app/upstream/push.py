@@ -1,7 +1,8 @@
 """Upstreams that push: one connection per request, whose latest value is the answer to every call that makes it.
 
 A connection is opened by the first call, kept while calls or live topics use it, and reconnected with back-off when it
-ends. While it is down the latest value is stale; a call waits for the first value until it runs out of time.
+ends. While it is down the latest value is stale, but for the short gap that a server makes which ends its answers by
+design; a call waits for the first value until it runs out of time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from msgspec import structs
 from app.catalog.schema import CallSpec, Upstream
 from app.core.call import Call, Record, Send
 from app.core.data import Data
-from app.core.errors import CallFailure, DecodeFailed, Overloaded, TimedOut
+from app.core.errors import CallFailure, ConnectFailed, DecodeFailed, Overloaded, TimedOut
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.upstream.decode import Decoder
@@ -28,6 +29,8 @@ MAX_SOURCES = 1000
 IDLE = 30.0
 """Seconds that a source nobody listens to is kept after its last call."""
 FIRST_BACKOFF, MAX_BACKOFF = 0.5, 30.0
+GAP = 2.0
+"""Seconds beyond the upstream's own pause in which a connection that ended without a fault is open again, or its value is stale."""
 CONNECT_TIMEOUT = 10.0
 
 
@@ -129,9 +132,10 @@ class Source:
         self._feed, self._call, self._runtime, self._decoder, self._pushes = feed, call, runtime, decoder, pushes
         self._value: Data | None = None
         self._failure: CallFailure | None = None
-        self._attempts = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._status: int | None = None
+        self._waiters: dict[asyncio.Future[None], Record] = {}
         self._hurry = asyncio.Event()
+        self._gap: asyncio.TimerHandle | None = None
         self._timer = asyncio.get_running_loop().call_later(IDLE, self._look)
         self._task = runtime.tasks.spawn(self._run(), name=f"push source of {call.upstream}.{call.name}")
         self._task.add_done_callback(lambda _: pushes.forget(self))
@@ -145,55 +149,69 @@ class Source:
         """The latest value, stale while the connection is down; waits for the first until the call runs out of time."""
         self.used = self._runtime.now()
         self._call = call
-        before = self._attempts
+        call.record.http_status = self._status
         if self._value is None:
             self._failure = None
             self._hurry.set()
-            await self._wait(min(call.expires, call.deadline))
-        call.record.attempts += self._attempts - before
+            await self._wait(call.record, min(call.expires, call.deadline))
         if self._value is not None:
             return Reply(self._value, state="stale" if self._failure else "ok", within_window=self._failure is None, error=self._failure)
         raise self._failure or TimedOut()
 
-    async def _wait(self, until: float) -> None:
+    async def _wait(self, record: Record, until: float) -> None:
+        """Waits for news; what is begun for it meanwhile is written into `record` at once, since a call may end in the middle."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = record
         try:
             async with asyncio.timeout_at(until):
                 await waiter
         except TimeoutError:
             return
         finally:
-            self._waiters.discard(waiter)
+            del self._waiters[waiter]
 
     async def _run(self) -> None:
-        """Connects, takes what comes, and again when that ends; waits longer each time that nothing came."""
+        """Connects, takes what comes, and again when that ends; waits longer each time that nothing came of it."""
         failed = 0
         while True:
             self._hurry.clear()
             try:
-                came = await self._connect()
-                failed = 0 if came else failed + 1
+                failed = 0 if await self._connect() else failed + 1
+                self._bridge()
             except CallFailure as failure:
                 failed += 1
                 failure.__traceback__ = None
                 self._say(None, failure)
             await self._pause(failed)
 
-    async def _connect(self) -> int:
-        """One connection, to its end; how many values came."""
-        came = 0
-        self._attempts += 1
-        call = self._call.but(record=Record(), expires=self._runtime.now() + CONNECT_TIMEOUT, deadline=float("inf"))
-        messages: AsyncIterator[str | bytes] = self._feed.messages(structs.replace(call, flight=None))
-        async with aclosing(messages) as open_messages:  # type: ignore[type-var]
-            async for message in open_messages:
-                came += 1
-                try:
-                    self._say(await self._decoded(message, call.reading.decode), None)
-                except CallFailure as failure:
-                    self._say(None, failure)
-        return came
+    async def _connect(self) -> bool:
+        """One connection, to its end; whether a value came, or it was open for so long that there may have been none."""
+        came, began, record = False, self._runtime.now(), Record()
+        for waiting in self._waiting():
+            waiting.attempts += 1
+        call = self._call.but(record=record, expires=began + CONNECT_TIMEOUT, deadline=float("inf"))
+        messages: AsyncIterator[str | bytes] = self._feed.messages(structs.replace(call, flight=None), lambda: self._opened(record))
+        try:
+            async with aclosing(messages) as open_messages:  # type: ignore[type-var]
+                async for message in open_messages:
+                    came = True
+                    await self._take(message, call.reading.decode)
+        finally:
+            self._status = record.http_status
+        return came or self._runtime.now() - began >= MAX_BACKOFF
+
+    def _opened(self, record: Record) -> None:
+        """The upstream has accepted: whoever waits for a value has its status, should none come in time."""
+        self._end_gap()
+        self._status = record.http_status
+        for waiting in self._waiting():
+            waiting.http_status = self._status
+
+    async def _take(self, message: str | bytes, how: str) -> None:
+        try:
+            self._say(await self._decoded(message, how), None)
+        except CallFailure as failure:
+            self._say(None, failure)
 
     async def _decoded(self, message: str | bytes, how: str) -> Data:
         """A message's data: JSON, or where the catalog leaves it open and it is none, the text itself."""
@@ -215,12 +233,29 @@ class Source:
         except TimeoutError:
             return
 
+    def _waiting(self) -> list[Record]:
+        """The records of the calls that still wait."""
+        return [record for waiter, record in self._waiters.items() if not waiter.done()]
+
+    def _bridge(self) -> None:
+        """The connection has ended without a fault: a server may do so after each value, and is then back before the value is stale."""
+        self._end_gap()
+        own = min(self._feed.retry or 0.0, MAX_BACKOFF)
+        self._gap = asyncio.get_running_loop().call_later(own + GAP, self._say, None, ConnectFailed())
+
+    def _end_gap(self) -> None:
+        if self._gap is not None:
+            self._gap.cancel()
+            self._gap = None
+
     def _say(self, value: Data | None, failure: CallFailure | None) -> None:
+        self._end_gap()
         self._failure = failure
         if value is not None:
             self._value = value
-        for waiter in self._waiters:
+        for waiter, record in self._waiters.items():
             if not waiter.done():
+                record.http_status = self._status
                 waiter.set_result(None)
         self._pushes.changed(self.key)
 
@@ -235,6 +270,7 @@ class Source:
     def close(self) -> None:
         """Ends the connection."""
         self._timer.cancel()
+        self._end_gap()
         self._task.cancel()
         self._pushes.forget(self)
 

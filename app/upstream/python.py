@@ -1,7 +1,7 @@
 """Calls to a Python upstream: a function in the loop, on a thread or in a process, bounded in time and number.
 
 Work on a thread or in a process cannot be stopped: at its timeout the caller is released, and the slot stays taken until the
-function returns. The record's `lingers` tells the concurrency policy, whose slot that is, when.
+function returns. The call's `lingers` tells the concurrency policy, whose slot that is, when.
 """
 
 from __future__ import annotations
@@ -112,10 +112,9 @@ class PythonUpstream:
     async def send(self, call: Call) -> Reply:
         """Calls the function with `args` as keyword arguments; answers or fails at the latest when the call expires."""
         now, began, record = self._runtime.now, self._runtime.now(), call.record
-        expires = min(call.expires, call.deadline)
+        expires, call.lingers = min(call.expires, call.deadline), None
         if expires <= began:
             raise unsent()
-        record.lingers = None
         failure: str | None = "cancelled"
         try:
             work = self._start(call)
@@ -143,7 +142,7 @@ class PythonUpstream:
     def _leave(self, call: Call, work: Work) -> bool:
         """Leaves work that is not done to itself; whether it has begun."""
         if work.future.done() or not work.withdraw():
-            call.record.lingers = None if work.future.done() else work.future
+            call.lingers = None if work.future.done() else work.future
             return True
         return False
 

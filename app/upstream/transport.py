@@ -71,7 +71,7 @@ class Transport(httpx.AsyncBaseTransport):
                 _head(request),
                 body,
                 is_chunked=is_chunked,
-                is_idempotent=request.method in IDEMPOTENT,
+                is_idempotent=request.method in IDEMPOTENT and body is None,  # a generator that was left does not go on
                 is_bodiless=request.method == "HEAD",
                 expires=expires,
                 read_timeout=read,

@@ -80,7 +80,10 @@ class Guarded:
 
 
 class Echo:
-    """Answers every request with its path; `/hang` when told, `/large/N` with so many bytes, `/dated` with a date of its own."""
+    """Answers every request with its path; `/hang` when told, `/large/N` with so many bytes, `/dated` with a date of its own.
+
+    `/pieces` says no length; `/torn` breaks in the middle of that.
+    """
 
     def __init__(self) -> None:
         self.state = SimpleNamespace(draining=False)
@@ -100,6 +103,13 @@ class Echo:
         if path == "/304":
             await send({"type": "http.response.start", "status": 304, "headers": [(b"content-length", b"5")]})
             await send({"type": "http.response.body", "body": b""})
+            return
+        if path in ("/pieces", "/torn"):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"one,", "more_body": True})
+            if path == "/torn":
+                raise RuntimeError("in the middle")
+            await send({"type": "http.response.body", "body": b"two", "more_body": False})
             return
         if path == "/dated":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"date", b"Thu, 01 Jan 1970 00:00:00 GMT")]})

@@ -14,6 +14,7 @@ from app.catalog.schema import CallSpec, Upstream
 from app.core.call import Call, Reading, Record
 from app.core.context import Context
 from app.core.errors import Overloaded, TimedOut
+from app.core.events import AttemptEnded, Event
 from app.core.runtime import Runtime
 from app.core.tasks import Tasks
 from app.policies.stack import build
@@ -29,6 +30,13 @@ gate, inside = threading.Event(), threading.Semaphore(0)
 def grind():
     inside.release()
     gate.wait(10)
+    return 1
+
+gates = [threading.Event(), threading.Event()]
+turns = iter(gates)
+
+def steps():
+    next(turns, gate).wait(10)
     return 1
 """
 
@@ -64,6 +72,34 @@ async def test_a_released_callers_slot_is_free_when_the_function_has_returned(tm
     module.gate.set()
     assert (await waiting).data.value == 1
     assert (await send(call(5))).data.value == 1
+    await upstream.aclose()
+    await tasks.aclose()
+
+
+async def test_an_overrun_holds_its_own_slot_and_not_its_rivals(tmp_path: Path) -> None:
+    """The second attempt answers after the first has timed out: its slot is free at once, the other's when the function returns."""
+    (tmp_path / "mill_steps.py").write_text(MILL)
+    tasks = Tasks(lambda name, fault: pytest.fail(f"{name}: {fault!r}"))
+    hedged = {"timeout": "150ms", "retry": {"unsafe": True, "attempts": 1}, "hedge": {"after": "50ms", "budget": "100%"}}
+    spec = Upstream.model_validate({"python": "mill_steps:steps", "run": "thread", "concurrency": {"max": 2, "queue": 0}, **hedged})
+
+    def heard(event: Event) -> None:
+        if isinstance(event, AttemptEnded) and event.failure == "timeout":
+            module.gates[1].set()
+
+    runtime = Runtime(tasks, asyncio.get_running_loop().time, heard)
+    upstream, state = PythonUpstream("mill", spec, tmp_path, runtime), open_state("mill", spec, runtime, Store(1 << 20))
+    module = sys.modules["mill_steps"]
+    send = build(CallSpec.model_validate({"upstream": "mill", **hedged}), "CALL", state, upstream.send, None).send
+
+    assert (await send(call(5))).data.value == 1
+    assert repr(state.slots) == "<Slots 1 of 2 taken, 0 wait>"
+    module.gate.set()
+    assert (await send(call(5))).data.value == 1
+    module.gates[0].set()
+    async with asyncio.timeout(5):
+        while state.slots is not None and state.slots.taken:  # noqa: ASYNC110 - a thread tells no event
+            await asyncio.sleep(0.001)
     await upstream.aclose()
     await tasks.aclose()
 

@@ -41,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "merganser.yaml").write_text(CATALOG.replace("endpoints:", '  web: {url: "http://127.0.0.1:9"}\nendpoints:', 1))
     (place / "faulty.yaml").write_text(CATALOG.replace("required", "requierd"))
     (place / "ponds.py").write_text(FUNCTION)
+    (place / "in.csv").write_text("name\nbig\n")
+    (place / "latin.csv").write_bytes(b"name\nm\xe1r\n")
     return place
 
 
@@ -49,6 +51,18 @@ def merganser(folder: Path, *words: str, **environment: str) -> subprocess.Compl
         [sys.executable, "-m", "app", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
+
+
+def test_a_closed_pipe_ends_a_command_quietly(folder: Path) -> None:
+    """With the code of a tool that SIGPIPE ended, and no word about it."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    told = subprocess.run(
+        [sys.executable, "-m", "app", "schema"], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=writes, stderr=subprocess.PIPE, check=False, timeout=50,
+    )  # fmt: skip
+    os.close(writes)
+    assert (told.returncode, told.stderr) == (141, b"")
 
 
 def test_call_answers_on_stdout_and_draws_on_stderr(folder: Path) -> None:
@@ -77,6 +91,13 @@ def test_a_call_that_failed_is_exit_1_with_the_problem(folder: Path) -> None:
         (["call", "pnod", "name=big"], ["did you mean 'pond'?"]),
         (["call", "raw"], ["is a proxy"]),
         (["call", "nowhere.yaml", "pond"], ["nowhere.yaml"]),
+        (["batch", "raw", "-i", "ponds.py", "-o", "x"], ["a batch runs an endpoint with calls"]),
+        (["batch", "pond", "-i", "in.csv", "-o", "nodir/out.ndjson"], ["nodir/out.ndjson cannot be written: No such file"]),
+        (["batch", "pond", "-i", "in.csv", "-o", "."], [". cannot be written: Is a directory"]),
+        (["batch", "pond", "-i", "latin.csv", "-o", "out.ndjson"], ["latin.csv: this is not UTF-8"]),
+        (["watch", "ftp://x", "pond"], ["'ftp://x' is no URL of a server"]),
+        (["watch", "::::", "pond"], ["'::::' is no URL of a server"]),
+        (["watch", "http://127.0.0.1:99999", "pond"], ["is no URL of a server"]),
     ],
 )
 def test_what_cannot_be_asked_is_exit_2_and_named(folder: Path, words: list[str], said: list[str]) -> None:
@@ -84,6 +105,7 @@ def test_what_cannot_be_asked_is_exit_2_and_named(folder: Path, words: list[str]
     told = merganser(folder, *words)
     assert (told.returncode, told.stdout) == (2, "")
     assert all(word in told.stderr for word in said), told.stderr
+    assert "Traceback" not in told.stderr
 
 
 @pytest.mark.parametrize("words", [["call", "faulty.yaml", "pond"], ["plan", "faulty.yaml", "pond"], ["serve", "faulty.yaml", "--port", "0"]])
@@ -121,3 +143,13 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_value(folder: Path) 
     assert told.returncode == 2
     assert "MERGANSER_PORT" in told.stderr
     assert "secret-by-mistake" not in told.stderr + told.stdout
+
+
+@pytest.mark.parametrize("words", [["serve", "--port", "0"], ["plan", "pond"]])
+def test_a_url_of_no_redis_is_exit_2_without_its_password(folder: Path, words: list[str]) -> None:
+    """Before anything starts."""
+    told = merganser(folder, *words, MERGANSER_REDIS_URL="bogus://u:canary@h/0")
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "MERGANSER_REDIS_URL: " in told.stderr
+    assert "canary" not in told.stderr
+    assert "Traceback" not in told.stderr

@@ -211,6 +211,17 @@ async def test_an_expired_credential_ends_its_subscription() -> None:
     assert later.end == Ended("unauthorized")
 
 
+async def test_a_credential_that_holds_by_the_leeway_alone_ends_its_subscription_with_that() -> None:
+    """As over REST: 30 s for clocks that differ."""
+    bench = Bench({"calls": {"v": "/v"}, "live": LIVE})
+    hub = Hub(bench.runtime)
+    past, over = (Subscriber(hub, bench, expires=bench.runtime.wall() - seconds) for seconds in (15, 31))
+    await passes(14)
+    assert (past.phase, over.end) == ("live", Ended("unauthorized"))
+    await passes(2)
+    assert past.end == Ended("unauthorized")
+
+
 async def test_a_drain_ends_live_subscriptions_that_wait_by_themselves() -> None:
     """Those that end by themselves may still do so."""
     bench = Bench({"calls": {"v": "/v"}, "live": LIVE}, Script(delays={"/v": 0.5}))

@@ -61,6 +61,23 @@ async def test_a_failing_call_keeps_its_data_and_turns_stale_once() -> None:
     assert one.state == {"a": {"n": 1}, "b": 1}
 
 
+async def test_who_comes_later_is_told_how_calls_stand_now() -> None:
+    """A part is old data with today's source: what it says is what `complete` says."""
+    bench, hub, answers = live({"a": {"n": 1}, "b": 1})
+    first = Subscriber(hub, bench)
+    await passes(0.1)
+    answers["/a"] = status(503)
+    await passes(2)
+    answers["/b"] = 2
+    await passes(2)
+    late, back = Subscriber(hub, bench), Subscriber(hub, bench, resume=Position(first.subscription.epoch, 0))
+    await passes(0.01)
+    for one in (late, back):
+        (complete,) = one.of(Complete)
+        assert {part.name: part.sources[part.name].status for part in one.of(Part)} == {"a": "stale", "b": "ok"}
+        assert all(complete.sources[part.name] is part.sources[part.name] for part in one.of(Part))
+
+
 async def test_another_error_type_is_told_too() -> None:
     """Status and type of error are what a source is judged by."""
     bench, hub, answers = live({"a": 1, "b": 1})

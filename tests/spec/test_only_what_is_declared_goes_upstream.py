@@ -47,6 +47,15 @@ async def test_the_upstreams_entries_yield_to_forwarded_ones_and_those_to_the_ca
     assert call.target == "/a?a=up&b=client&c=own"
 
 
+async def test_a_header_in_an_expression_is_text_and_a_forwarded_one_its_octets() -> None:
+    """UTF-8 where it is, else latin-1; it goes up as UTF-8 again, and as it came where it is forwarded."""
+    calls = {"a": {"path": '/a/{request.headers."x-n"}', "headers": {"x-copy": '{request.headers."x-n"}'}, "forward": {"headers": ["x-n"]}}}
+    for octets, text in ((b"ma\xc3\xb1ana", "ma%C3%B1ana"), (b"ma\xf1ana", "ma%C3%B1ana")):
+        call = await sent({"calls": calls}, context(("x-n", octets.decode("latin-1"))))
+        assert {name: value.encode("latin-1") for name, value in call.headers} == {"x-n": octets, "x-copy": b"ma\xc3\xb1ana"}
+        assert call.target == f"/a/{text}"
+
+
 HEADERS = st.lists(st.tuples(st.sampled_from([*sorted(HOP_BY_HOP | OURS), "x-a", "x-b", "accept", "cookie", "x-forwarded-for"]), st.text(max_size=5)))
 
 

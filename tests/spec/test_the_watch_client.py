@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from app.watch import Watch, Watched, WatchEnded, socket_url
 from tests.fakes.cuttable import Cuttable
 from tests.fakes.served import Served, load, serve
 from tests.fakes.upstream import Asked, FakeUpstream, Line, answer
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("url", "socket"), [
@@ -42,20 +46,24 @@ def test_a_gap_is_noticed() -> None:
 
 @pytest.fixture
 async def values() -> dict[str, Any]:
-    """What the upstream answers, by path."""
+    """What the upstream answers, by path; 500 for any other."""
     return {"/a": 1, "/b": 1}
 
 
 @pytest.fixture
 async def served(tmp_path: Path, values: dict[str, Any]) -> AsyncIterator[Served]:
-    """A live endpoint and one that is not."""
+    """A live endpoint, one that is not, and one that fails behind its first part."""
 
     async def script(asked: Asked, line: Line) -> None:
-        await line.send(answer(json.dumps(values[asked.path]).encode()))
+        await line.send(answer(json.dumps(values[asked.path]).encode()) if asked.path in values else answer(b"{}", 500))
 
     async with FakeUpstream(script) as upstream:
         calls = {name: {"upstream": "u", "path": f"/{name}"} for name in "ab"}
-        endpoints = {"x": {"get": "/x", "calls": calls, "live": {"every": "100ms"}}, "once": {"get": "/once", "calls": calls}}
+        must = {"must": {"upstream": "u", "path": "/none", "required": True, "after": ["a"]}}
+        endpoints = {
+            "x": {"get": "/x", "calls": calls, "live": {"every": "100ms"}}, "once": {"get": "/once", "calls": calls},
+            "fails": {"get": "/fails", "calls": calls | must, "live": {"every": "100ms"}},
+        }  # fmt: skip
         async with serve(load({"upstreams": {"u": {"url": upstream.url}}, "endpoints": endpoints}, tmp_path)) as running:
             yield running
 
@@ -97,3 +105,60 @@ async def test_it_ends_where_there_is_nothing_more_to_come(served: Served) -> No
     assert told[-1]["type"] == "complete"
     with pytest.raises(WatchEnded, match="unknown_endpoint"):
         await Watch(served.url, "none", {}, told.append).run()
+
+
+@pytest.mark.slow
+async def test_an_answer_that_ends_with_an_error_ends_the_watch_with_it(served: Served) -> None:
+    """`complete` is told first; nothing follows."""
+    told: list[dict[str, Any]] = []
+    with pytest.raises(WatchEnded, match="failed"):
+        await Watch(served.url, "fails", {}, told.append).run()
+    assert (told[-1]["type"], told[-1]["live"], "error" in told[-1]) == ("complete", False, True)
+
+
+@pytest.mark.slow
+async def test_who_is_told_and_is_gone_is_no_lost_connection(served: Served) -> None:
+    """There is nobody to reconnect for."""
+    told: list[dict[str, Any]] = []
+
+    def tell(message: dict[str, Any]) -> None:
+        told.append(message)
+        if message["type"] == "part":
+            raise BrokenPipeError
+
+    async with asyncio.timeout(8):
+        with pytest.raises(BrokenPipeError):
+            await Watch(served.url, "x", {}, tell).run()
+    assert [m["type"] for m in told] == ["status", "subscribed", "part"]
+
+
+async def watching(served: Served, endpoint: str, stdout: int) -> asyncio.subprocess.Process:
+    """The command, in a process of its own."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app", "watch", served.url, endpoint, cwd=ROOT, stdout=stdout, stderr=asyncio.subprocess.PIPE
+    )
+
+
+@pytest.mark.slow
+async def test_a_closed_pipe_ends_the_command_quietly(served: Served, values: dict[str, Any]) -> None:
+    """`merganser watch ... | head -1`: as SIGPIPE ends other tools."""
+    reads, writes = os.pipe()
+    process = await watching(served, "x", writes)
+    os.close(writes)
+    async with asyncio.timeout(30):
+        assert json.loads((await asyncio.to_thread(os.read, reads, 1 << 16)).splitlines()[0])["type"] == "subscribed"
+        os.close(reads)
+        values["/a"] = 2
+        _, said = await process.communicate()
+    assert (process.returncode, said) == (141, b"")
+
+
+@pytest.mark.slow
+async def test_the_command_says_by_its_exit_code_how_the_answer_ended(served: Served) -> None:
+    """1 with an error, 0 without."""
+    async with asyncio.timeout(30):
+        for endpoint, code in (("fails", 1), ("once", 0)):
+            process = await watching(served, endpoint, asyncio.subprocess.PIPE)
+            told, said = await process.communicate()
+            assert (process.returncode, b"failed" in said) == (code, bool(code))
+            assert json.loads(told.splitlines()[-1])["type"] == "complete"

@@ -141,7 +141,7 @@ async def test_work_that_lingers_keeps_its_slot() -> None:
     rig = bounded(0.1, max=1, queue=0)
     lingering: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     call = rig.call()
-    call.record.lingers = lingering
+    call.lingers = lingering
     await rig.outcome(call)
     assert await rig.outcome("/next") == "overloaded"
     lingering.set_result(None)

@@ -5,7 +5,9 @@ import hashlib
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 
+from tests.fakes.guarded import guarded
 from tests.fakes.service import Client, serving
 
 THROUGH = {"x": {"get": "/x/{id}", "proxy": {"upstream": "u", "path": "/y/{id}"}}, "p": {"post": "/p", "proxy": {"upstream": "u", "path": "/p"}}}
@@ -54,6 +56,73 @@ async def test_our_own_credential_stays_with_us() -> None:
     (asked,) = service.upstream.asked
     assert "x-api-key" not in asked.headers
     assert asked.headers["authorization"] == "Bearer theirs"
+
+
+@pytest.mark.parametrize("status", [299, 599, 600, 999])
+async def test_any_status_of_three_digits_passes(status: int) -> None:
+    """Those that HTTP has no class for too."""
+    async with serving(THROUGH, {"/y/1": httpx.Response(status, content=b"odd")}) as service, guarded(service.app) as site:
+        answer = await site.ask(b"GET /x/1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d \r\n" % status)
+    assert answer.endswith(b"\r\n\r\nodd")
+
+
+async def test_a_head_that_cannot_be_written_is_a_500() -> None:
+    """The client is not left without an answer, whatever the head had said before."""
+    told = httpx.Response(200, headers=[("content-length", "3"), ("x y", "1")], content=b"odd")
+    async with serving(THROUGH, {"/y/1": told}) as service, guarded(service.app) as site:
+        answer = await site.ask(b"GET /x/1 HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"application/problem+json" in answer
+
+
+async def test_a_204_has_no_length() -> None:
+    """RFC 9110 section 8.6; elsewhere it is the upstream's."""
+    answers = {f"/y/{status}": httpx.Response(status, headers={"content-length": "100", "x-mine": "1"}) for status in (204, 304)}
+    async with serving(THROUGH, answers) as service:
+        empty, unchanged = Client(service.app, "/x/204"), Client(service.app, "/x/304")
+        await asyncio.gather(empty.task, unchanged.task)
+    assert (empty.status, empty.headers.get("content-length"), empty.headers["x-mine"]) == (204, None, "1")
+    assert (unchanged.status, unchanged.headers["content-length"]) == (304, "100")
+
+
+class Guarding:
+    """An upstream that takes the token `good` alone, and the endpoint that gives one token after another."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = iter(tokens)
+        self.answers = {"/token": self.token, "/y/1": self.served, "/p": self.served}
+
+    def token(self, request: httpx.Request) -> httpx.Response:
+        token = next(self.tokens, None)
+        return httpx.Response(503) if token is None else httpx.Response(200, json={"access_token": token})
+
+    def served(self, request: httpx.Request) -> httpx.Response:
+        is_good = request.headers["authorization"] == "Bearer good"
+        return httpx.Response(200 if is_good else 401, content=request.content)
+
+
+OAUTH = {"oauth2": {"token_url": "http://id.test/token", "client_id": "c", "client_secret": "s"}}
+
+
+async def test_a_refused_token_is_renewed() -> None:
+    """What has no body is sent again with the new one, as a call is; what has gets the 401, and the next request the new token."""
+    own = {"u": {"url": "http://upstream.test", "auth": OAUTH}}
+    async with serving(THROUGH, Guarding("old", "good").answers, upstreams=own) as service:
+        assert (await service.get("/x/1")).status_code == 200
+        assert service.upstream.paths() == ["/token", "/y/1", "/token", "/y/1"]
+    async with serving(THROUGH, Guarding("old", "good").answers, upstreams=own) as service:
+        assert [(await service.post("/p", content=b"quack")).status_code for _ in range(2)] == [401, 200]
+        assert service.upstream.paths() == ["/token", "/p", "/token", "/p"]
+
+
+@pytest.mark.parametrize("tokens", [("old",), ("old", "old")])
+async def test_without_another_token_the_401_passes(tokens: tuple[str, ...]) -> None:
+    """The token endpoint fails, or gives the same again."""
+    own = {"u": {"url": "http://upstream.test", "auth": OAUTH}}
+    async with serving(THROUGH, Guarding(*tokens).answers, upstreams=own) as service:
+        assert (await service.get("/x/1")).status_code == 401
+        assert service.upstream.paths() == ["/token", "/y/1", "/token"]
 
 
 async def test_a_failure_before_the_head_is_a_problem() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -141,6 +142,15 @@ async def test_our_own_paths_win_over_params() -> None:
         other = await service.get("/other")
     assert own == [{"status": "alive"}, {"status": "ready"}]
     assert other.json()["data"] == {"a": 1}
+
+
+async def test_a_slash_in_a_segment_leads_to_none_of_our_pages() -> None:
+    """It belongs to the segment's value; where no endpoint takes that, there is nothing."""
+    async with serving({"x": {"get": "/{id}", "calls": {"a": "/a"}, "response": "{id}"}}, {"/a": 1}) as service:
+        for path in ("console%2Fcatalog", "console%2fcatalog", "docs%2F"):
+            assert (await service.get(f"/{path}")).json()["data"] == unquote(path)
+    async with serving({"x": {"get": "/x", "calls": {"a": "/a"}}}) as service:
+        assert [(await service.get(path)).status_code for path in ("/console/catalog", "/console%2Fcatalog")] == [200, 404]
 
 
 async def test_no_slash_is_added_or_taken_away() -> None:

@@ -58,6 +58,24 @@ def test_a_setting_that_makes_no_sense_is_refused(name: str, monkeypatch: pytest
         Settings(_env_file=None)
 
 
+@pytest.mark.parametrize("url", ["bogus://u:canary@h/0", "canary", "redis://u:canary@h:99999/0", "redis://u:canary@h:port", "redis://u:canary@[::1"])
+def test_a_url_of_no_redis_is_refused_without_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says how one is written."""
+    monkeypatch.setenv("MERGANSER_REDIS_URL", url)
+    with pytest.raises(ValidationError, match="redis://HOST:PORT/0") as refused:
+        Settings(_env_file=None)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://u:p@h:6380/1", "redis://[::1]:6379/0", "unix:///run/redis.sock?db=1"])
+def test_a_url_of_a_redis_is_taken_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TCP, TLS, or a socket of the machine."""
+    monkeypatch.setenv("MERGANSER_REDIS_URL", url)
+    read = Settings(_env_file=None).redis_url
+    assert read is not None
+    assert read.get_secret_value() == url
+
+
 def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the token nor the password in a URL, in any rendering."""
     monkeypatch.setenv("MERGANSER_ADMIN_TOKEN", "canary-1")

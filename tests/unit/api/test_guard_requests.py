@@ -199,12 +199,47 @@ async def test_an_upgrade_that_is_not_ours_is_declined_by_serving_the_request(si
     assert b"\r\n\r\n3" in answer
 
 
+async def test_what_else_connection_names_stays_named_when_an_upgrade_is_declined(site: Guarded) -> None:
+    """Its fields are hop-by-hop still, and `close` closes; nothing is left of a Connection that named the upgrade alone."""
+    offers = ("connection: Upgrade, X-Hop, HTTP2-Settings", "connection: close"), ("connection: Upgrade",)
+    lines = [await site.dial(get("/a", "upgrade: h2c", *offer, "x-hop: 1", closes=False)) for offer in offers]
+    answers = [await line.answer() for line in lines]
+    named = [[value for name, value in scope["headers"] if name == b"connection"] for scope in site.seen]
+    assert named == [[b"X-Hop", b"close"], []]
+    assert [b"connection: close" in answer for answer in answers] == [True, False]
+
+
+async def test_an_upgrade_of_http_1_0_is_no_upgrade(site: Guarded) -> None:
+    """RFC 9110 section 7.8: it is ignored; the answer is one that HTTP/1.0 understands, and the last of its connection."""
+    answer = await site.ask(get("/a", "upgrade: websocket", "connection: Upgrade", "sec-websocket-version: 13", version="1.0", closes=False))
+    assert (status(answer), b"connection: close" in answer) == (200, True)
+    assert site.seen[0]["http_version"] == "1.0"
+
+
 async def test_hop_by_hop_smuggling_in_pipelines_is_refused(site: Guarded) -> None:
     """What follows an ambiguous request on the connection is not read."""
     sent = get("/body", "content-length: 5", "transfer-encoding: chunked", method="POST", closes=False) + b"0\r\n\r\n" + get("/hidden")
     answer = await site.ask(sent)
     assert answer.count(b"HTTP/1.1") == 1
     assert not site.seen
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_http_1_0_is_answered_without_chunks(site: Guarded, method: str) -> None:
+    """It does not know them: a body of unknown length ends with the connection, even where the client would keep it."""
+    answer = await site.ask(get("/pieces", "connection: keep-alive", version="1.0", method=method, closes=False))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert b"\r\nconnection: close" in head
+    assert body == (b"" if method == "HEAD" else b"one,two")
+    assert (await site.ask(get("/pieces"))).endswith(b"\r\n\r\n4\r\none,\r\n3\r\ntwo\r\n0\r\n\r\n")
+
+
+async def test_a_broken_answer_to_http_1_0_is_no_whole_one(site: Guarded) -> None:
+    """The end of the connection would be the end of the body: it is reset."""
+    line = await site.dial(get("/torn", version="1.0"))
+    with pytest.raises(ConnectionResetError):
+        await line.reader.read()
 
 
 async def test_a_304_may_say_how_long_the_200_would_be(site: Guarded) -> None:

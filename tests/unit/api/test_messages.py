@@ -37,6 +37,24 @@ def test_a_subscribe_with_a_good_id_can_be_answered(payload: object) -> None:
     assert read('{"type": "subscribe", "id": "a"}') == Named("a")
 
 
+@pytest.mark.parametrize("deep", [201, 900, 1100, 7000])
+def test_a_subscribe_that_nests_too_deep_can_be_answered(deep: int) -> None:
+    """However deep, and whatever is in it. A ping has nothing to be answered by, nor has what nests in the id."""
+    nested = "[" * (deep - 3) + '"}]\\"["' + "]" * (deep - 3)
+    payload = f'{{"endpoint": "x", "params": {{"q": {nested}}}}}'
+    assert read(f'{{"type": "subscribe", "payload": {payload}, "id": "a"}}') == Named("a")
+    with pytest.raises(Unusable):
+        read(f'{{"type": "ping", "id": "a", "payload": {payload}}}')
+    with pytest.raises(Unusable):
+        read(f'{{"type": "subscribe", "payload": {payload}, "id": {nested}}}')
+
+
+def test_200_levels_are_none_too_many() -> None:
+    """What is read can be written."""
+    said = read('{"type": "subscribe", "id": "a", "payload": {"endpoint": "x", "params": {"q": ' + "[" * 197 + "]" * 197 + "}}}")
+    assert isinstance(said, Subscribe)
+
+
 def test_unknown_fields_are_ignored() -> None:
     """On every level."""
     said = read('{"type": "subscribe", "x": 1, "id": "a", "payload": {"endpoint": "e", "y": [1], "resume": {"epoch": "e", "offset": 1, "z": 0}}}')

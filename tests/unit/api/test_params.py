@@ -59,6 +59,21 @@ def test_a_number_goes_on_as_it_came(text: str, value: float) -> None:
     assert (got, type(got)) == (value, type(value))
 
 
+@pytest.mark.parametrize(("sent", "text"), [("caf\u00c3\u00a9", "caf\u00e9"), ("caf\u00e9", "caf\u00e9"), ("plain", "plain")])
+def test_a_header_is_read_as_utf_8_where_it_is(sent: str, text: str) -> None:
+    """Octets come as latin-1; what is no UTF-8 stays that."""
+    assert bound("", x_l=sent)["X-L"] == [text]
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e400])
+def test_a_number_beyond_floats_is_none(value: float) -> None:
+    """In JSON as in text: no reader of our JSON could take it."""
+    for name in "in":
+        with pytest.raises(Problem) as refused:
+            ALL.bind_json({name: value})
+        assert [fault["type"] for fault in refused.value.errors or ()] == ["type"]
+
+
 def test_the_last_of_a_repeated_scalar_counts() -> None:
     """A scalar given twice is the last one."""
     assert bound("i=1&i=2")["i"] == 2
@@ -119,6 +134,27 @@ def test_strict_query_refuses_unknown_parameters() -> None:
     assert declared(query("q")).bind({}, [("surprise", "1")], [])[1] == []
     _, faults = declared(query("q"), strict_query=True).bind({}, [("q", "1"), ("surprise", "1"), ("surprise", "2")], [])
     assert [fault["loc"] for fault in faults] == [["query", "surprise"]]
+
+
+@pytest.mark.parametrize("forward", [{"forward": {"query": ["lang"]}}, {"calls": {"v": {"upstream": "u", "forward": {"query": ["lang"]}}}}])
+def test_strict_query_knows_what_is_forwarded(forward: dict[str, Any]) -> None:
+    """In a query as in JSON; with `*` everything is."""
+    params = declared({**query("q"), "X-N": {"in": "header"}}, strict_query=True, **forward)
+    assert params.bind({}, [("q", "1"), ("lang", "es")], [])[1] == []
+    assert params.bind_json({"q": "1", "lang": "es", "X-N": "2"}) == {"q": "1", "X-N": "2"}
+    with pytest.raises(Problem) as caught:
+        params.bind_json({"lang": "es", "surprise": "1"})
+    assert [fault["loc"] for fault in caught.value.errors or []] == [["query", "surprise"]]
+    assert declared({}, strict_query=True, forward={"query": ["*"]}).bind_json({"surprise": "1"}) == {}
+
+
+def test_a_header_of_json_is_one_that_http_could_bring() -> None:
+    """A line end would begin another one."""
+    for bad in ({"X-L": ["a", "b\r\nx-admin: 1"]}, {"X-L": "a\0"}, {"X-N": "1\n"}):
+        with pytest.raises(Problem) as caught:
+            ALL.bind_json(bad)
+        assert [(fault["loc"], fault["type"]) for fault in caught.value.errors or []] == [(["header", next(iter(bad))], "pattern")]
+    assert ALL.bind_json({"X-L": "a\tb"})["X-L"] == ["a\tb"]
 
 
 def test_json_values_follow_the_same_rules() -> None:

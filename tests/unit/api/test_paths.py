@@ -38,6 +38,17 @@ def test_literal_segments_win_over_params(paths: Paths[str], path: bytes, route:
     assert (found.route, found.values) == (route, values)
 
 
+@pytest.mark.parametrize("routes", [("/x-{p}", "/{p}-{q}"), ("/{p}.json", "/{parameter}{q}"), ("/%61%62{p}", "/a{p}{q}"), ("/a{p}", "/{p}{q}a")])
+def test_of_segments_with_params_that_with_more_text_wins(routes: tuple[str, str]) -> None:
+    """Characters as they are matched, whatever the order of declaration; of equals that with fewer params."""
+    for declared in (routes, routes[::-1]):
+        table: Paths[str] = Paths()
+        for route in declared:
+            table.add(route, "GET", route)
+        fits = {"/x-{p}": b"/x-y-z", "/{p}.json": b"/a.json", "/%61%62{p}": b"/abcd", "/a{p}": b"/aba"}[routes[0]]
+        assert table.find(fits, "GET").route == routes[0]
+
+
 @pytest.mark.parametrize("path", [b"/ducks/me/", b"/ducks", b"/ducks//me", b"/Ducks/me", b"//", b"", b"/a", b"/ducks/", b"/nope"])
 def test_another_spelling_is_another_path(paths: Paths[str], path: bytes) -> None:
     """No trailing-slash redirects, no collapsed slashes, case counts; a param is never empty."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import certifi
 import pytest
 
 from tests.unit.catalog.conftest import FaultsOf, Load
@@ -51,6 +52,19 @@ CLEAN: dict[str, dict[str, Any]] = {
     "a literal brace": {"call": {"headers": {"x": "{{not}} {request.id}"}}},
     "a null in query": {"call": {"query": {"a": None, "b": ["x", None, 1], "c": True}}},
     "star and names": {"forward": {"headers": ["*", "x-forwarded-for"]}},
+    "a file of certificates": {"upstream": {"tls": {"ca": certifi.where()}}},
+    "a percent-encoded url": {"upstream": {"url": "https://exämple.org/json/%C3%B1/"}},
+    "an inherited header in another case": {
+        "top": {"defaults": {"upstream": {"headers": {"Accept-Language": "en"}}}},
+        "upstream": {"headers": {"accept-language": "de"}},
+    },
+    "a form of lists": {"call": {"form": {"a": ["x", 1, None, "{request.id}"], "b": None}}},
+    "items with every rule": {
+        "params": {"p": {"type": "array", "items": {"type": "integer", "minimum": 1, "enum": [1, 2], "example": 1, "description": "one"}}}
+    },
+    "a chain as long as any": {"call": {"select": " || ".join(["a"] * 100)}},
+    "a slash in a segment": {"get": "/docs%2Fmine"},
+    "a function of another file's module": {"upstreams": {"p": {"python": "os.path:basename"}}},
 }
 
 
@@ -82,6 +96,17 @@ UPSTREAMS: dict[str, tuple[dict[str, Any], str]] = {
     "a header of the transport": ({"headers": {"Content-Length": "1"}}, "transport's own"),
     "a header twice": ({"headers": {"x-a": "1", "X-A": "2"}}, "again"),
     "a line break in a header": ({"headers": {"x-a": "1\n2"}}, "line break"),
+    "a control in a header": ({"headers": {"x-a": "1\x1b2"}}, "control character"),
+    "a line break in a token": ({"auth": {"bearer": "a\nb"}}, "control character"),
+    "a control in a credential": ({"auth": {"header": {"name": "x", "value": "a\x07"}}}, "control character"),
+    "a url that is not ASCII": ({"url": "http://h/json/ñ"}, "percent-encode"),
+    "a url with a space": ({"url": "http://h/a b"}, "percent-encode"),
+    "a url with half an escape": ({"url": "http://h/%z"}, "percent-encode"),
+    "a host that is none": ({"url": "http://a..b/"}, "cannot be read"),
+    "an address that is none": ({"url": "http://1.2.3.999/"}, "cannot be read"),
+    "a certificate that is none": ({"tls": {"ca": __file__}}, "holds no certificate"),
+    "a client's certificate that is none": ({"tls": {"cert": __file__, "key": __file__}}, "`cert` holds no certificate"),
+    "null for an unknown key": ({"retyr": None}, "did you mean 'retry'"),
     "a zero timeout": ({"timeout": "0s"}, "above 0"),
     "a timeout without a unit": ({"timeout": 5}, "250ms"),
     "a breaker's share": ({"breaker": {"failures": "120%"}}, "percentage"),
@@ -127,6 +152,11 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "after a param": ({"after": ["p"]}, "a param, no call"),
     "no such validation": ({"validate": "wran"}, "did you mean 'warn'"),
     "an unknown decoder": ({"decode": "jsn"}, "did you mean 'json'"),
+    "a control in a header": ({"headers": {"x": "a\x07b {p}"}}, "control character"),
+    "an object in a form": ({"form": {"x": {"a": "{p}"}}}, "an object cannot be the field 'x'"),
+    "a list in a list of a form": ({"form": {"x": [[1]]}}, "a list in a list"),
+    "a chain too long": ({"when": " || ".join(["p"] * 600)}, "too long or too deep"),
+    "a pipe too long": ({"select": " | ".join(["p"] * 600)}, "too long or too deep"),
     "an object in query": ({"query": {"q": {}}}, "not a mapping"),
     "retry as a number": ({"retry": 3}, "a mapping"),
     "the whole scope": ({"body": "{@}"}, "whole scope"),
@@ -161,6 +191,9 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], str]] = {
     "empty braces": ({"get": "/x/{}"}, "no name for a param"),
     "a param twice": ({"get": "/{y}/{y}"}, "twice"),
     "dots": ({"get": "/x/../y"}, "no client sends"),
+    "encoded dots": ({"get": "/x/%2e%2e/y"}, "no client sends"),
+    "no UTF-8": ({"get": "/%ff"}, "no UTF-8"),
+    "our health, encoded": ({"get": "/%68ealthz"}, "our own"),
     "our metrics": ({"get": "/metrics"}, "our own"),
     "under our docs": ({"get": "/docs/mine"}, "our own"),
     "a path param elsewhere": ({"get": "/{y}", "params": {"y": {"in": "query"}}}, "path param"),
@@ -170,6 +203,15 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], str]] = {
     "minimum of a text": ({"params": {"p": {"in": "query", "minimum": 1}}}, "says nothing"),
     "items of a text": ({"params": {"p": {"in": "query", "items": {"type": "string"}}}}, "says nothing"),
     "lists of lists": ({"params": {"p": {"in": "query", "type": "array", "items": {"type": "array"}}}}, "a list holds"),
+    "items of two types": ({"params": {"p": {"type": "array", "items": {"type": ["integer", "null"]}}}}, "a list holds"),
+    "a misspelt key of items": ({"params": {"p": {"type": "array", "items": {"typ": "integer"}}}}, "did you mean 'type'"),
+    "a key that nothing holds": ({"params": {"p": {"type": "array", "items": {"type": "integer", "multipleOf": 5}}}}, "unknown key 'multipleOf'"),
+    "a pattern of integers": ({"params": {"p": {"type": "array", "items": {"type": "integer", "pattern": "a"}}}}, "says nothing"),
+    "a pattern of items": ({"params": {"p": {"type": "array", "items": {"pattern": "("}}}}, "no regular expression"),
+    "an enum of items": ({"params": {"p": {"type": "array", "items": {"enum": [1]}}}}, "no string"),
+    "an example of items": ({"params": {"p": {"type": "array", "items": {"type": "integer", "example": "a"}}}}, "no integer"),
+    "an enum of lists": ({"params": {"p": {"type": "array", "enum": [["a"]]}}}, "says nothing"),
+    "brackets out of order": ({"params": {"p": {"pattern": "a)(b"}}}, "no regular expression"),
     "a default of another type": ({"params": {"p": {"in": "query", "type": "boolean", "default": "true"}}}, "no boolean"),
     "a default out of range": ({"params": {"p": {"in": "query", "type": "integer", "default": 3, "maximum": 2}}}, "own rules"),
     "a default beside the pattern": ({"params": {"p": {"in": "query", "default": "abc", "pattern": "a"}}}, "own rules"),
@@ -179,6 +221,8 @@ ENDPOINTS: dict[str, tuple[dict[str, Any], str]] = {
     "braces in allow": ({"allow": "{claims.x}"}, "no JMESPath"),
     "item in the response": ({"response": {"x": "{item}"}}, "`each` alone"),
     "merging a param": ({"params": {"p": {"in": "query"}}, "response": {"merge": ["p"]}}, "a param, no call"),
+    "merging a number": ({"response": {"merge": [1]}}, "names of calls"),
+    "merging a list": ({"response": {"merge": [["a"]]}}, "names of calls"),
     "merging in braces": ({"response": {"merge": ["{a}"]}}, "without braces"),
     "the whole request in live": ({"live": {"every": "1s"}, "response": {"x": "{request}"}}, "topic of its own"),
     "request.id in allow of live": ({"live": {"every": "1s"}, "allow": "request.id"}, "topic of its own"),
@@ -288,3 +332,44 @@ def test_replicas_behind_one_name_are_one_origin_each(load: Load) -> None:
     """A port that is the scheme's own makes no other origin."""
     upstream = {"url": None, "urls": ["http://one", "http://one:80/x"]}
     assert load(text(upstream=upstream, forward={"headers": ["cookie"]})).warnings == ()
+
+
+@pytest.mark.parametrize(("one", "other"), [("/ab", "/a%62"), ("/{p}-%41", "/{q}-A"), ("/%C3%B1", "/ñ")])
+def test_routes_are_compared_decoded(faults_of: FaultsOf, one: str, other: str) -> None:
+    """As a request's path is matched: percent-encoding is but a spelling, and the names of params are none of its."""
+    endpoints = {name: {"get": path, "calls": {"a": A}} for name, path in (("x", one), ("y", other))}
+    (fault,) = faults_of(json.dumps({"upstreams": {"u": {"url": URL}}, "endpoints": endpoints}))
+    assert "is that of 'x'" in fault.message
+
+
+def test_every_fault_of_a_text_is_told(faults_of: FaultsOf) -> None:
+    """Unknown functions, unknown names, and a brace that is never closed."""
+    told = [fault.message for fault in faults_of(text(call={"query": {"q": "{lenght(x) || foo(y)} {nope} {"}}))]
+    assert told == [
+        "no function 'lenght'", "no function 'foo'", "a brace that is never closed",
+        "unknown name 'nope' in the endpoint 'x'", "unknown name 'x' in the endpoint 'x'", "unknown name 'y' in the endpoint 'x'",
+    ]  # fmt: skip
+
+
+def test_the_header_that_is_nearer_wins_whatever_its_case(load: Load) -> None:
+    """`defaults` < upstream, by names that have no case; headers of other names are inherited."""
+    inherited = {"defaults": {"upstream": {"headers": {"Accept-Language": "en", "x": "1"}}}}
+    found = load(text(top=inherited, upstream={"headers": {"accept-language": "de"}})).catalog.upstreams["u"].headers
+    assert found == {"accept-language": "de", "x": "1"}
+
+
+@pytest.mark.parametrize("upstream", ["headers: {x: '${S}'}", "auth: {bearer: '${S}'}", "auth: {header: {name: x, value: '${S}'}}"])
+def test_a_control_in_a_secret_is_told_without_it(faults_of: FaultsOf, upstream: str) -> None:
+    """In a header's value, wherever it comes from."""
+    catalog = f"upstreams: {{u: {{url: '{URL}', {upstream}}}}}\nendpoints: {{}}"
+    (fault,) = faults_of(catalog, {"S": "hush\x1b"})
+    assert "control character" in fault.message
+    assert "hush" not in str(fault)
+
+
+def test_names_to_merge_may_be_substituted(load: Load, faults_of: FaultsOf) -> None:
+    """They are names, no expressions, as those of `after`; an unknown one is told as written."""
+    catalog = text(response={"merge": ["${WHICH:-a}"]})
+    assert load(catalog).catalog.endpoints["x"].response == {"merge": ["a"]}
+    (fault,) = faults_of(catalog, {"WHICH": "hush"})
+    assert fault.message == "'${WHICH:-a}' is no call of the endpoint 'x'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from app.catalog.editor_schema import json_schema
 from app.catalog.faults import CatalogFaults
 from app.catalog.load import Loaded, load_text
+from app.main import create_app, open_service
+from app.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yaml"))
@@ -47,9 +50,12 @@ STRANGE: list[Any] = [
     "$${", "1s", "-1s", "/", "/ws", "a b", "\n", "\0", "\ufdd0", "\ufdd1x", "http://h", "json:loads", "http://[", "é", "*" * 2000,
     [], [None], [1], ["a"], [["a"]], {}, {"a": 1}, {"": ""}, {"$ref": "#"}, {"$ref": "x.json#/a"}, {"merge": ["a"]}, {"type": "string"},
     {"every": "1s"}, {"upstream": "u", "path": "/"}, {"pattern": "("}, {"if": {}},
+    {"pattern": "a)(b"}, {"a": {"b": 1}}, {"bearer": "a\x1b"}, {"ca": __file__}, ["integer", "null"],
+    "http://h/ñ", "http://1.2.3.999", "/%ff", "os.path:basename", "||".join("a" * 600), 10**309,
 ]  # fmt: skip
 KEYS = [
-    "url", "python", "path", "calls", "proxy", "response", "live", "get", "post", "params", "auth", "schema", "each", "merge", "", "a b", "item", "é",
+    "url", "python", "path", "calls", "pattern", "items", "headers", "form", "tls", "enum",
+    "proxy", "response", "live", "get", "post", "params", "auth", "schema", "each", "merge", "", "a b", "item", "é",
     "<<", "off", "in",
 ]  # fmt: skip
 EDITS = st.tuples(
@@ -115,6 +121,22 @@ def test_a_mutant_is_loaded_or_has_faults(document: dict[str, Any]) -> None:
     if outcome(text) is not None:
         told = [f"{list(error.instance_path)}: {error.message[:200]}" for error in SCHEMA.iter_errors(document)]
         assert told == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(mutants())
+def test_a_mutant_that_is_loaded_can_be_served(document: dict[str, Any]) -> None:
+    """Whatever start-up would refuse is a fault before: upstreams, stacks, plans, params and routes are made of it."""
+    loaded = outcome(json.dumps(document, ensure_ascii=False))
+    if loaded is not None:
+        create_app(Settings(), loaded)
+        asyncio.run(opened(loaded))
+
+
+async def opened(loaded: Loaded) -> None:
+    """The service, opened and closed."""
+    async with open_service(Settings(), loaded):
+        pass
 
 
 TEXT = (ROOT / "config" / "demo.yaml").read_text()

@@ -98,13 +98,12 @@ def test_keys_are_left_alone(load: Load) -> None:
     assert load(text, {"A": "x"}).catalog.endpoints["x"].response == {"${A}": 1}
 
 
-@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs", "Cn"]), max_size=30))
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), max_size=30))
 def test_what_is_substituted_is_literal_in_a_template(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     """Braces, quotes, `${` and all."""
-    loaded = load_text(catalog(header='"<${V}> {request.method}"'), folder=Path("/"), environ={"V": value}) if not set(value) & set("\r\n") else None
-    if loaded is not None:
-        header = loaded.catalog.endpoints["x"].calls["a"].headers["x-h"]
-        assert parse_template(str(header)).value(Scope(request={"method": "GET"})) == f"<{value}> GET"
+    loaded = load_text(catalog(header='"<${V}> {request.method}"'), folder=Path("/"), environ={"V": value})
+    header = loaded.catalog.endpoints["x"].calls["a"].headers["x-h"]
+    assert parse_template(str(header)).value(Scope(request={"method": "GET"})) == f"<{value}> GET"
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs", "Cn"]), max_size=30))

@@ -48,7 +48,7 @@ def test_what_a_module_binds_is_there(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(("target", "words"), [
     ("pond:gone", "has no 'gone'"), ("lake:x", "no module 'lake'"), ("pond.x:y", "no module 'pond.x'"), ("deep.gone:x", "no module"),
     ("deep.er:x", "has no 'x'"), ("broken:f", "no Python"),
-    ("sys:gone", "has no 'gone'"), ("json:gone", "has no 'gone'"),
+    ("sys:gone", "has no 'gone'"), ("json:gone", "has no 'gone'"), ("os.path:gone", "has no 'gone'"), ("os.gone:x", "no module 'os.gone'"),
 ])  # fmt: skip
 def test_what_is_not_there_is_told(folder: Path, target: str, words: str) -> None:
     """Module or function, and a module that is no Python."""
@@ -56,7 +56,7 @@ def test_what_is_not_there_is_told(folder: Path, target: str, words: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "target", ["json:loads", "json.decoder:JSONDecoder", "deep.er.sea:anything", "math:sqrt", "app.catalog.load:load", "sys:exit"]
+    "target", ["json:loads", "json.decoder:JSONDecoder", "deep.er.sea:anything", "math:sqrt", "app.catalog.load:load", "sys:exit", "os.path:basename"]
 )
 def test_installed_modules_and_what_cannot_be_known_are_good(folder: Path, target: str) -> None:
     """The standard library, packages, star imports, modules without source."""

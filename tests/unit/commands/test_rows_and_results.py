@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.catalog.schema import Endpoint, Param
 from app.commands.results import Answered, Results
-from app.commands.rows import BadInput, Row, rows
+from app.commands.rows import BadInput, Row, columns, rows
 
 CELLS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1)
 
@@ -28,8 +30,8 @@ def test_csv_gives_texts_by_column(tmp_path: Path) -> None:
 
 
 def test_ndjson_gives_values_by_name(tmp_path: Path) -> None:
-    """Null is not given; empty lines are no rows."""
-    path = write(tmp_path / "in.ndjson", '{"city": "madrid", "days": 3}\n\n{"city": null}')
+    """A byte order mark is dropped, null is not given; empty lines are no rows."""
+    path = write(tmp_path / "in.ndjson", '\ufeff{"city": "madrid", "days": 3}\n\n{"city": null}')
     assert list(rows(path)) == [Row(1, {"city": "madrid", "days": 3}), Row(2, {})]
 
 
@@ -41,6 +43,27 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, name: str, text: str, pl
     """File and line."""
     with pytest.raises(BadInput, match=place):
         list(rows(write(tmp_path / name, text)))
+
+
+@pytest.mark.parametrize("read", [columns, lambda path: list(rows(path))])
+def test_csv_that_is_no_utf_8_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    """With what to do about it."""
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"city\nM\xe1laga\n")
+    with pytest.raises(BadInput, match="save it as UTF-8"):
+        read(path)
+
+
+def test_a_cell_may_be_of_any_size(tmp_path: Path) -> None:
+    """In the input, and in an output that is read again; Python's own limit is 128 KiB."""
+    long = "x" * 200_000
+    [row] = rows(write(tmp_path / "in.csv", f"a\n{long}\n"))
+    assert row.given == {"a": long}
+    for is_known in (False, True):
+        with Results.opened(tmp_path / "out.csv", retry_failed=False) as results:
+            assert results.has(row) is is_known
+            if not is_known:
+                results.add(row, Answered(f'"{long}"'.encode(), True, {}))
 
 
 def test_a_cell_of_a_list_has_commas() -> None:
@@ -98,6 +121,44 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=":1:"), Results.opened(path, retry_failed=False):
         pass
     assert path.read_text() == "dear diary\n"
+
+
+FOREIGN = [
+    ("notes.txt", "dear diary, no end of a line"), ("mine.ndjson", '{"row": 1, "params": {}}'), ("mine.ndjson", '{"rows'),
+    ("mine.ndjson", '{"row":1,"name":"x"}'), ("mine.csv", "city,days"), ("mine.csv", "city,days\nmadrid,3\n"), ("mine.csv", "row,params,x"),
+    ("mine.csv", "row,params\n"), ("mine.csv", 'row,params,complete,error,data\n1,"{}\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), FOREIGN)
+def test_nothing_is_cut_off_a_file_that_does_not_begin_as_ours(tmp_path: Path, name: str, text: str) -> None:
+    """Half a line may be the trace of a kill only where we would have written it; it is told what to do."""
+    path = write(tmp_path / name, text)
+    with pytest.raises(BadInput, match="name another file"), Results.opened(path, retry_failed=False):
+        pass
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.csv"])
+def test_a_kill_may_come_at_any_byte(tmp_path: Path, name: str) -> None:
+    """In the header and the very first line too."""
+    path, row = tmp_path / name, Row(12, {"a": "b"})
+    with Results.opened(path, retry_failed=False) as results:
+        results.add(row, Answered(b"1", True, {}))
+    raw = path.read_bytes()
+    for size in range(len(raw)):
+        path.write_bytes(raw[:size])
+        with Results.opened(path, retry_failed=False) as results:
+            assert not results.has(row)
+            results.add(row, Answered(b"1", True, {}))
+        assert path.read_bytes() == raw
+
+
+@pytest.mark.parametrize("name", ["none/out.ndjson", "."])
+def test_an_output_that_cannot_be_opened_is_refused(tmp_path: Path, name: str) -> None:
+    """By name, with the system's reason."""
+    with pytest.raises(BadInput, match="cannot be written: "), Results.opened(tmp_path / name, retry_failed=False):
+        pass
 
 
 def test_two_batches_do_not_write_to_one_file(tmp_path: Path) -> None:

@@ -40,6 +40,24 @@ def test_a_catalog_may_be_left_out(words: list[str], expected: Asked) -> None:
     assert asked(words) == expected
 
 
+def test_a_file_of_an_endpoints_name_is_no_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a word means does not hang on what lies about; a file is spelt as one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trip").touch()
+    for words in (["trip"], ["trip", "n=a"]):
+        assert (asked(words).catalog, asked(words).endpoint) == (None, "trip")
+    assert asked(["./trip"]) == Asked(Path("trip"), None, ())
+    assert asked(["trip", "board"]) == Asked(Path("trip"), "board", ())
+
+
+def test_watch_takes_no_catalog(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its first word is the endpoint, however it is spelt; a second is no value."""
+    assert asked(["trip.yaml", "n=a.yaml"], takes_catalog=False) == Asked(None, "trip.yaml", (("n", "a.yaml"),))
+    with pytest.raises(typer.Exit):
+        asked(["demo.yaml", "trip"], takes_catalog=False)
+    assert "'trip' is no NAME=VALUE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["a", "b", "c"], ["trip", "a=1", "b"], ["trip", "=1"]])
 def test_a_word_that_is_neither_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and it is named."""

@@ -141,6 +141,39 @@ def test_substituted_text_in_quotes_stands_for_itself() -> None:
     assert "hostile" not in parse_expression(f"a == '{mark('hostile')}'").text
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [(mark("3"), 3), (f"[{mark('3')}, {mark('null')}]", [3, None]), ('{"k": ' + mark('["a"]') + "}", {"k": ["a"]})]
+)
+def test_a_substituted_value_of_a_literal_keeps_its_type(text: str, value: object) -> None:
+    """It is read as JSON by itself."""
+    assert parse_expression(f"`{text}`").search({}) == value
+
+
+@pytest.mark.parametrize("text", ["hush", "1, 2", '"', '"hush", "x": 1', "NaN", "1e999", "[" * 5000, "", "9" * 5000])
+def test_what_is_substituted_changes_no_literals_structure(text: str) -> None:
+    """In a text of a literal it stands for itself; elsewhere it is one value or a fault, which does not show it."""
+    assert parse_expression(f'`{{"k": "{mark(text)}"}}`').search({}) == {"k": text}
+    for literal in (mark(text), f"[{mark(text)}]", f"a{mark('1')}", f"1{mark('1')}"):
+        with pytest.raises(ExpressionSyntax) as fault:
+            parse_expression(f"`{literal}`")
+        assert "hush" not in fault.value.message
+
+
+@pytest.mark.parametrize("text", ["||".join("a" * 600), "&&".join("a" * 600), "|".join("a" * 600), "a" + "[]" * 600, f"`{'[' * 300}{']' * 300}`"])
+def test_a_long_expression_is_a_fault(text: str) -> None:
+    """No expression exhausts the stack, neither here nor when it is asked."""
+    with pytest.raises(ExpressionSyntax, match="too long or too deep"):
+        parse_expression(text)
+
+
+def test_every_fault_is_told_and_what_is_read_all_the_same() -> None:
+    """In an expression and in a template, each with its place."""
+    with pytest.raises(ExpressionSyntax) as fault:
+        parse_template("{nope(a)} {abs(b.c, d)}: {sum(&e) || nope2(f)} {")
+    assert [one.offset for one in fault.value.each] == [1, 11, 26, 37, 47]
+    assert fault.value.paths == {("a",), ("b", "c"), ("d",), ("f",)}
+
+
 @given(st.text(st.sampled_from("ab.[]{}()*@&|!<>=,:'\"`\\ 019-?" + BEGIN + END), max_size=14))
 def test_no_text_breaks_the_parsers(text: str) -> None:
     """A text is an expression or a fault; so is a template, whose fault lies inside of it."""

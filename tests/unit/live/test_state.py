@@ -79,6 +79,31 @@ def test_a_part_that_changed_after_the_cut_does_not_claim_a_later_state() -> Non
     assert set(one.update(2).parts or {}) == {"a"}
 
 
+def test_a_part_says_how_its_calls_stand_now() -> None:
+    """Whoever comes later is told what `complete` will say, whenever the data last changed."""
+    one = state()
+    commit(one, a=1, b=1)
+    assert one.part("a", 1).sources["a"].status == "ok"
+    one.commit({}, None, [settled("a", 1, "stale")], complete=False)
+    assert one.part("a", 2).sources["a"].status == "stale"
+    assert (one.part("a", 2).offset, one.part("a", 1).offset) == (1, 1)
+    one.conclude(None, [settled("a", 1)], complete=True)
+    assert one.part("a", 2).sources["a"].status == "ok"
+
+
+def test_a_part_is_one_event_until_something_about_it_changes() -> None:
+    """So that it is encoded once for all who come."""
+    one = state()
+    commit(one, a=1, b=1)
+    told = one.part("a", 1)
+    commit(one, b=2)
+    assert one.part("a", 2) is told
+    assert one.part("a", None) is told
+    one.commit({}, None, [settled("a", 1, "stale")], complete=False)
+    assert one.part("a", 3) is not told
+    assert one.part("a", 3) is one.part("a", None)
+
+
 def test_the_end_of_a_round_makes_no_offset_of_its_own() -> None:
     """`complete` names all calls anyway; only a new whole is a new state."""
     one = state()

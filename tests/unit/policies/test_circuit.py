@@ -138,6 +138,65 @@ def test_what_says_nothing_neither_opens_nor_hides() -> None:
     assert breaker.state == "open"
 
 
+def test_what_broke_off_was_bad_and_not_good_as_well() -> None:
+    """Its head counted as good; that is taken back, if the window still holds it."""
+    breaker = circuit(failures="80%", minimum=4, window="10s")
+    ticket = breaker.admit(1000)
+    assert ticket is not None
+    for _ in range(3):
+        breaker.good(ticket, 1000)
+        breaker.broke(ticket, 1000, 1001)
+    assert repr(breaker).startswith("<Circuit closed 3 bad, 0 good")
+    breaker.good(ticket, 1005)
+    breaker.broke(ticket, 990, 1005)
+    assert repr(breaker).startswith("<Circuit open 4 bad, 1 good")
+
+
+def test_a_probe_that_breaks_off_has_failed() -> None:
+    """It closed the circuit with its head; the pause doubles as if it had not."""
+    breaker = circuit()
+    fail(breaker, 10, 1000)
+    probe = breaker.admit(1006)
+    assert probe is not None
+    breaker.good(probe, 1006)
+    assert breaker.state == "closed"
+    breaker.broke(probe, 1006, 1007)
+    assert breaker.state == "open"
+    assert 10 <= breaker.until - 1007 <= 11
+
+
+@pytest.mark.parametrize(("is_asked", "later"), [(True, 1007), (False, 1017)])
+def test_a_probe_that_breaks_off_late_is_one_failure_among_others(is_asked: bool, later: float) -> None:
+    """Others were good since, or it went on for longer than the window."""
+    breaker = circuit()
+    fail(breaker, 10, 1000)
+    probe = breaker.admit(1006)
+    assert probe is not None
+    breaker.good(probe, 1006)
+    ticket = breaker.admit(1006)
+    assert ticket is not None
+    if is_asked:
+        breaker.good(ticket, 1006)
+    breaker.broke(probe, 1006, later)
+    assert repr(breaker).startswith("<Circuit closed 1 bad")
+
+
+def test_what_began_before_the_pause_and_breaks_off_after_it_decides_nothing() -> None:
+    """Neither while the circuit is open, nor when it is closed again."""
+    breaker = circuit()
+    ticket = breaker.admit(999)
+    assert ticket is not None
+    breaker.good(ticket, 999)
+    fail(breaker, 9, 1000)
+    breaker.broke(ticket, 999, 1001)
+    assert breaker.state == "open"
+    probe = breaker.admit(1006)
+    assert probe is not None
+    breaker.good(probe, 1006)
+    breaker.broke(ticket, 999, 1007)
+    assert repr(breaker).startswith("<Circuit closed 0 bad")
+
+
 def test_retry_after_is_the_rest_of_the_pause() -> None:
     """And a second while a probe is out."""
     breaker = circuit()

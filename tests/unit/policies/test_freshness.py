@@ -40,10 +40,13 @@ def test_what_the_upstream_forbids_is_not_stored(control: str) -> None:
 
 
 def test_other_answers_are_stored() -> None:
-    """No header at all forbids nothing; `Vary: *` does."""
+    """No header at all forbids nothing; `Vary: *` does, wherever it stands."""
     assert is_storable([])
     assert is_storable(fields(cache_control="public, max-age=0, must-revalidate", vary="accept"))
-    assert not is_storable(fields(vary="*"))
+    assert is_storable(fields(vary="x-a*, *b"))
+    for vary in ("*", "accept, *", "*,accept", "accept , * , cookie"):
+        assert not is_storable(fields(vary=vary))
+    assert not is_storable([(b"vary", b"accept"), (b"vary", b"*")])
 
 
 @pytest.mark.parametrize(
@@ -54,8 +57,10 @@ def test_other_answers_are_stored() -> None:
         ({"cache_control": "max-age=60", "age": "90"}, 0),
         ({"cache_control": "s-maxage=5, max-age=60"}, 5),
         ({"cache_control": 'max-age="7"'}, 7),
-        ({"cache_control": "max-age=-1"}, 30),
-        ({"cache_control": "max-age=soon"}, 30),
+        ({"cache_control": "max-age=-1"}, 0),
+        ({"cache_control": "max-age=soon"}, 0),
+        ({"cache_control": "max-age"}, 0),
+        ({"cache_control": "s-maxage=soon, max-age=60", "expires": "Fri, 15 Jan 2027 08:01:00 GMT"}, 0),
         ({"cache_control": "public"}, 30),
         ({"expires": "Fri, 15 Jan 2027 08:01:00 GMT", "date": "Fri, 15 Jan 2027 08:00:00 GMT"}, 60),
         ({"expires": "0"}, 0),
@@ -65,7 +70,7 @@ def test_other_answers_are_stored() -> None:
     ],
 )
 def test_the_upstream_says_how_long(headers: dict[str, str], seconds: float) -> None:
-    """s-maxage, max-age, Expires, less Age; `ttl` where nothing is said or nothing can be read."""
+    """s-maxage, max-age, Expires, less Age; `ttl` where nothing is said; nothing where it cannot be read (RFC 9111 section 4.2.1)."""
     assert lifetime(said(**headers), RESPECT) == seconds
 
 

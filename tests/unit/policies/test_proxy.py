@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.call import Call, Send
-from app.core.errors import CallFailure, ProtocolFailed
+from app.core.errors import CallFailure, ProtocolFailed, StatusFailed
 from app.core.reply import Reply
 from app.policies.proxy import Admit, build_proxy
 from tests.fakes.policies import Rig
@@ -63,6 +63,52 @@ async def test_the_breaker_counts_heads_and_what_breaks_after_them(status: int, 
     for _ in range(8):
         await passed(rig, admit, status, fault)
     assert (await passed(rig, admit) == "circuit_open") is opens
+
+
+async def test_an_answer_that_breaks_off_counts_once() -> None:
+    """As bad: a head that was good is not counted beside it."""
+    rig, admit = proxied(breaker={"failures": "80%", "minimum": 4})
+    for _ in range(4):
+        assert await passed(rig, admit, 200, ProtocolFailed()) == "protocol"
+    assert await passed(rig, admit) == "circuit_open"
+
+
+async def test_a_stream_does_not_hold_the_probe() -> None:
+    """Its head closes the circuit; a client that leaves it later says nothing."""
+    rig, admit = proxied(breaker={"minimum": 2, "open": "5s"})
+    for _ in range(2):
+        await passed(rig, admit, 500)
+    await asyncio.sleep(6)
+    async with admit(rig.call()) as admitted:
+        assert await passed(rig, admit) == "circuit_open"
+        admitted.answered(200)
+        await asyncio.sleep(600)
+        assert await passed(rig, admit) is None
+    assert await passed(rig, admit) is None
+
+
+async def test_a_refused_credential_is_renewed() -> None:
+    """The policy is asked what it would do about a 401; one that has no other says no."""
+    rig, admit = proxied()
+    async with admit(rig.call()) as admitted:
+        assert not await admitted.renew()
+    tokens = iter("abc")
+
+    def sign(send: Send) -> Send:
+        async def signed(call: Call) -> Reply:
+            for _ in range(2):
+                try:
+                    return await send(call.but(credentials=(("authorization", next(tokens)),)))
+                except StatusFailed:
+                    continue
+            raise AssertionError("asked twice")
+
+        return signed
+
+    async with build_proxy(rig.spec, rig.state, sign)(rig.call()) as admitted:
+        assert admitted.call.credentials == (("authorization", "a"),)
+        assert await admitted.renew()
+        assert admitted.call.credentials == (("authorization", "b"),)
 
 
 async def test_a_client_that_leaves_blames_nobody() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+import gzip
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -208,6 +210,41 @@ async def test_without_a_token_the_call_fails_and_blames_nobody(answer: httpx.Re
     await asyncio.sleep(1)
     issuer.answer = lambda request: None
     assert await front.ask() == "Bearer t1"
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_an_endless_answer_is_no_token(coding: str) -> None:
+    """Nothing is read past 1 MiB, decoded in bounded steps."""
+    taken = 0
+    piece = b"x" * 65536 if coding == "identity" else gzip.compress(b"x" * (64 << 20), 1)
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            nonlocal taken
+            while taken < 1000:
+                taken += 1
+                yield piece
+
+    issuer = Issuer()
+    issuer.answer = lambda request: httpx.Response(200, headers={"content-encoding": coding}, stream=Endless())
+    front = Front({"oauth2": OAUTH}, issuer)
+    tracemalloc.start()
+    try:
+        assert await front.ask() == "internal"
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert taken <= 17
+
+
+@pytest.mark.parametrize(("coding", "told"), [("gzip", "Bearer abc"), ("br", "internal")])
+async def test_a_coded_token_is_read(coding: str, told: str) -> None:
+    """We ask for gzip; any other coding is no token."""
+    issuer = Issuer()
+    body = gzip.compress(b'{"access_token": "abc"}')
+    issuer.answer = lambda request: httpx.Response(200, headers={"content-encoding": coding}, stream=httpx.ByteStream(body))
+    assert await Front({"oauth2": OAUTH}, issuer).ask() == told
+    assert issuer.requests[0].headers["accept-encoding"] == "gzip"
 
 
 async def test_nobody_waits_for_a_token_past_the_deadline() -> None:

@@ -248,11 +248,11 @@ async def test_at_its_timeout_the_caller_is_released_and_the_work_lingers(make: 
             await upstream.send(ended)
         assert failure.value.sent
         assert ended.record.attempts == 1
-        assert ended.record.lingers is not None
-        assert not ended.record.lingers.done()
+        assert ended.lingers is not None
+        assert not ended.lingers.done()
         module.gate("t").set()
-        await asyncio.wait([ended.record.lingers], timeout=5)
-        assert ended.record.lingers.done()
+        await asyncio.wait([ended.lingers], timeout=5)
+        assert ended.lingers.done()
 
 
 async def test_a_cancelled_caller_leaves_its_work_lingering(make: Make) -> None:
@@ -265,8 +265,8 @@ async def test_a_cancelled_caller_leaves_its_work_lingering(make: Make) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert left.record.lingers is not None
-        assert not left.record.lingers.done()
+        assert left.lingers is not None
+        assert not left.lingers.done()
 
 
 async def test_what_never_got_a_thread_never_runs(make: Make, events: list[Event]) -> None:
@@ -279,7 +279,7 @@ async def test_what_never_got_a_thread_never_runs(make: Make, events: list[Event
         with pytest.raises(TimedOut) as failure:
             await upstream.send(waiting)
         assert (failure.value.sent, failure.value.blames_upstream) == (False, False)
-        assert (waiting.record.attempts, waiting.record.lingers) == (0, None)
+        assert (waiting.record.attempts, waiting.lingers) == (0, None)
         module.gate("q").set()
         assert (await first).data.value == {"held": "q"}
         module.gate("then").set()
@@ -315,9 +315,9 @@ async def test_an_async_function_is_cancelled_at_its_timeout(make: Make) -> None
     ended = call(within=0.02)
     with pytest.raises(TimedOut):
         await make("stay").send(ended)
-    assert ended.record.lingers is not None
-    await asyncio.wait([ended.record.lingers], timeout=5)
-    assert ended.record.lingers.cancelled()
+    assert ended.lingers is not None
+    await asyncio.wait([ended.lingers], timeout=5)
+    assert ended.lingers.cancelled()
 
 
 async def test_an_async_function_that_will_not_stop_keeps_its_slot_and_nobody_waiting(make: Make) -> None:
@@ -326,11 +326,11 @@ async def test_an_async_function_that_will_not_stop_keeps_its_slot_and_nobody_wa
     with pytest.raises(TimedOut):
         await make("stubborn").send(ended)
     await asyncio.sleep(0)
-    assert ended.record.lingers is not None
-    assert not ended.record.lingers.done()
+    assert ended.lingers is not None
+    assert not ended.lingers.done()
     sys.modules["pond_functions"].stubborn_leaves.set()
-    await asyncio.wait([ended.record.lingers], timeout=5)
-    assert ended.record.lingers.done()
+    await asyncio.wait([ended.lingers], timeout=5)
+    assert ended.lingers.done()
 
 
 async def test_a_call_without_time_is_not_begun(make: Make) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from app.core.errors import CallFailure
 from app.upstream.stream import HIGH
-from tests.fakes.calls import asking, call_of
+from app.upstream.upload import KEPT
+from tests.fakes.calls import Asker, asking, call_of
 from tests.fakes.upstream import Asked, FakeUpstream, Line, always, answer, by_path, refuse, serving, silence
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -167,6 +168,66 @@ async def test_the_deadline_holds_until_the_head() -> None:
             with pytest.raises(CallFailure) as caught:
                 await u.upstream.open_stream(call_of(path, timeout=0.05))
             assert caught.value.type == kind
+
+
+class Queued(AsyncIterator[bytes]):
+    """A body that comes when the test says so."""
+
+    def __init__(self, *parts: bytes | None) -> None:
+        self.parts: asyncio.Queue[bytes | None] = asyncio.Queue()
+        for part in parts:
+            self.parts.put_nowait(part)
+
+    async def __anext__(self) -> bytes:
+        if (part := await self.parts.get()) is None:
+            raise StopAsyncIteration
+        return part
+
+
+def losing(after: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """An upstream that ends its first connection without a word, so many bytes into the second request's body; others it answers with that."""
+    made = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal made
+        made += 1
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0] or b"0")
+            if length and made == 1:
+                await reader.readexactly(after)
+                return
+            writer.write(answer(await reader.readexactly(length)))
+
+    return serve
+
+
+async def echoed(u: Asker, body: AsyncIterator[bytes], length: int, method: str = "PUT") -> bytes:
+    """What came back of a body, sent on a connection that has been used before."""
+    await (await u.upstream.open_stream(call_of("/first"))).aclose()
+    stream = await u.upstream.open_stream(call_of("/x", method=method, headers=(("content-length", str(length)),)), body)
+    back = b"".join([chunk async for chunk in stream])
+    await stream.aclose()
+    return back
+
+
+@pytest.mark.parametrize("after", [0, 3, 6])
+async def test_a_body_is_sent_again_where_its_connection_was_lost(after: int) -> None:
+    """Once, from its first byte, as long as all that was taken of it is at hand; what had not come yet follows."""
+    async with serving(losing(after)) as url, asking(url) as u:
+        body = Queued(b"one", b"two")
+        asyncio.get_running_loop().call_later(0.02, lambda: [body.parts.put_nowait(part) for part in (b"six", None)])
+        assert await echoed(u, body, 9) == b"onetwosix"
+
+
+@pytest.mark.parametrize(("method", "size", "first"), [("POST", 9, 9), ("PUT", KEPT + 1, KEPT + 1), ("PUT", KEPT + 1, 10)])
+async def test_a_body_that_may_not_or_cannot_be_sent_again_is_not(method: str, size: int, first: int) -> None:
+    """A method that is not idempotent; more than is kept, in one piece or in two."""
+    async with serving(losing(size)) as url, asking(url) as u:
+        with pytest.raises(CallFailure) as caught:
+            await echoed(u, Queued(b"x" * first, b"x" * (size - first), None), size, method)
+        assert caught.value.type == "connect"
+        await asyncio.sleep(0)
+        assert u.connections == 0
 
 
 async def test_a_source_that_fails_fails_the_exchange() -> None:

@@ -43,6 +43,7 @@ async def data(*pieces: bytes, ends: bool = False, **more: object) -> bytes:
         [answer(b'{"a":1}')],
         [b"HTTP/1.1 200 OK\r\ncon", b"tent-length: 7\r\n\r", b'\n{"a"', b":1}"],
         [OK + b'transfer-encoding: chunked\r\n\r\n3\r\n{"a\r\n', b'4\r\n":1}\r\n0\r\n\r\n'],
+        [OK + b'transfer-encoding: chunked\r\n\r\n7\r\n{"a":1}\r\n0\r\ncontent-length: 9\r\n\r\n'],
         [OK + b'Transfer-Encoding: Chunked\r\n\r\n7;name=value\r\n{"a":1}\r\n0\r\nx-trailer: 1\r\n\r\n'],
         [b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n" + answer(b'{"a":1}')],
     ],
@@ -181,7 +182,7 @@ async def test_a_name_that_does_not_resolve_is_connect() -> None:
 async def test_an_answer_over_a_limit_is_too_large(answered: bytes) -> None:
     """Decoded bytes, header fields, bytes of a head, framing without a body."""
     failed = await failure(always(answered), reading=KIB)
-    assert (failed.type, failed.retryable, failed.blames_upstream) == ("too_large", False, False)
+    assert (failed.type, failed.retryable, failed.blames_upstream, failed.http_status) == ("too_large", False, False, 200)
 
 
 async def test_a_body_may_be_as_large_as_the_limit() -> None:

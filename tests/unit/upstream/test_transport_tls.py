@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
-from app.core.errors import CallFailure
+from app.core.errors import CallFailure, ProtocolFailed
 from app.core.events import AttemptEnded
 from app.upstream.client import open_client
 from app.upstream.tls import context
@@ -144,6 +145,23 @@ async def test_surplus_and_late_bytes_end_a_tls_connection_too(folder: Path) -> 
             await up.until_open(0)
             assert u.connections == 0
             assert (await u.get("/real")).data.raw == b'"real"'
+
+
+def test_a_body_that_ends_with_its_connection_ends_with_a_closure_alert(folder: Path) -> None:
+    """Without one it may have been cut by anybody (RFC 9112 section 9.8). Only uvloop, which serves, tells the two apart."""
+
+    async def asked(ends: Callable[[Line], None]) -> bytes:
+        async def script(asked: Asked, line: Line) -> None:
+            await line.send(b'HTTP/1.1 200 OK\r\n\r\n"cut?"')
+            ends(line)
+
+        tls = server(CA.issue_cert("localhost"))
+        async with FakeUpstream(script, tls=tls, name="localhost") as up, asking(up.url, tls={"ca": str(folder / "ca.pem")}) as u:
+            return (await u.get()).data.raw
+
+    assert uvloop.run(asked(Line.close)) == b'"cut?"'
+    with pytest.raises(ProtocolFailed):
+        uvloop.run(asked(lambda line: line.writer.transport.abort()))
 
 
 async def test_requests_through_httpx_can_bring_a_context(folder: Path) -> None:
