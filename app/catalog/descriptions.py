@@ -175,7 +175,7 @@ KEYS: dict[str, dict[str, str]] = {
         "null_on": "Statuses that are no failure: the data is null.",
         "select": "What of the decoded body is the call's data; with `each`, of every item's. Without a body the data is null.",
         "fallback": "The data when the call fails.",
-        "schema": "JSON Schema of the data, inline or `file.json#/pointer`; shown in OpenAPI.",
+        "schema": "JSON Schema of the data, inline or `file.json#/pointer`, 2020-12 unless `$schema` says otherwise; shown in OpenAPI, as 2020-12.",
         "validate": "What happens to data that breaks the schema: nothing, a count and a log line, or a failure. "
         "Of an `each` the list of the items that answered is judged.",
         "timeout": "Overrides the upstream's.",
