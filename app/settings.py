@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -34,10 +34,9 @@ def _seconds(value: Any) -> Any:
 
 
 def _redis(value: SecretStr) -> SecretStr:
-    """The URL of a Redis. What is wrong is said without it: there may be a password in it."""
+    """The URL of a Redis. What is wrong is said without it: there may be a password in it. The library is loaded where it is used alone."""
     try:
-        url = urlsplit(value.get_secret_value())
-        is_one = url.scheme in ("redis", "rediss", "unix") and url.port != 0
+        is_one = import_module("redis.asyncio.connection").parse_url(value.get_secret_value()).get("port") != 0
     except ValueError:
         is_one = False
     if not is_one:

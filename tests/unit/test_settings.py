@@ -58,7 +58,17 @@ def test_a_setting_that_makes_no_sense_is_refused(name: str, monkeypatch: pytest
         Settings(_env_file=None)
 
 
-@pytest.mark.parametrize("url", ["bogus://u:canary@h/0", "canary", "redis://u:canary@h:99999/0", "redis://u:canary@h:port", "redis://u:canary@[::1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bogus://u:canary@h/0",
+        "canary",
+        "redis://u:canary@h:99999/0",
+        "redis://u:canary@h:port",
+        "redis://u:canary@h?db=canary",
+        "redis://u:canary@[::1",
+    ],
+)
 def test_a_url_of_no_redis_is_refused_without_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says how one is written."""
     monkeypatch.setenv("MERGANSER_REDIS_URL", url)
