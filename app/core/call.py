@@ -5,10 +5,9 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from app.core.context import Context
 from app.core.data import canonical
@@ -63,21 +62,8 @@ class Reading:
         object.__setattr__(self, "key", key)
 
 
-class Changes(TypedDict, total=False):
-    """What policies say anew of a call."""
-
-    target: str
-    headers: Headers
-    deadline: float
-    expires: float
-    origin: str
-    credentials: Headers
-    record: Record
-    flight: Flight
-
-
 class Call(Struct):
-    """One request to an upstream. No policy changes a call: `but` derives another.
+    """One request to an upstream. No policy changes a call: `msgspec.structs.replace` derives another.
 
     `target` is the origin-form of RFC 9112 section 3.2.1, percent-encoded, without the upstream's base path. `headers` are
     the declared and forwarded ones, names in lower case; what every request gets (request id, trace, user agent) is added
@@ -118,10 +104,6 @@ class Call(Struct):
         """What makes two calls the same: upstream, request, every declared and forwarded header, and how it is read."""
         args = canonical(self.args) if self.args is not None else None
         return (self.upstream, self.method, self.target, self.headers, self.body, args, self.reading.key)
-
-    def but(self, **changes: Unpack[Changes]) -> Call:
-        """This call with something else about it."""
-        return replace(self, **changes)
 
 
 Send: TypeAlias = Callable[[Call], Awaitable[Reply]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -18,31 +19,55 @@ class Tasks:
     def __init__(self, on_fault: Callable[[str, BaseException], None]) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._on_fault = on_fault
-        self._closing = False
+        self.is_closing = False
+        """Whether no new task is taken any more."""
 
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Starts `work` as a task of this owner; RuntimeError once it closes."""
-        if self._closing:
-            work.close()
-            raise RuntimeError("shutting down: no new task is taken")
+        if self.is_closing:
+            self._refuse(work)
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    @property
-    def is_closing(self) -> bool:
-        """Whether no new task is taken any more."""
-        return self._closing
+    def begin(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """`spawn` for short work on a hot path: it says itself that it ends (`end`), and raises nothing but cancellation.
+
+        On Python 3.12 and later it has run as far as its first wait when this returns, maybe to its end.
+        """
+        if self.is_closing:
+            self._refuse(work)
+        if sys.version_info < (3, 12):
+            task = asyncio.get_running_loop().create_task(work, name=name)
+            task.add_done_callback(self._tasks.discard)  # it may be cancelled before it has begun, and then ends nothing itself
+        else:
+            task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, eager_start=True)
+            if task.done():
+                return task
+        self._tasks.add(task)
+        return task
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """What `begin` has started ends; a task that is not known is none of this owner's any more."""
+        self._tasks.discard(task)
+
+    def report(self, name: str, fault: BaseException) -> None:
+        """Tells of a bug that work of that name has run into, and contained."""
+        self._on_fault(name, fault)
+
+    def _refuse(self, work: Coroutine[Any, Any, Any]) -> NoReturn:
+        work.close()
+        raise RuntimeError("shutting down: no new task is taken")
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()) is not None:
-            self._on_fault(task.get_name(), fault)
+            self.report(task.get_name(), fault)
 
     async def aclose(self, grace: float = 5.0) -> None:
         """Cancels what still runs and waits for it, at most `grace` seconds."""
-        self._closing = True
+        self.is_closing = True
         running = set(self._tasks)
         for task in running:
             task.cancel()

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
-from msgspec import structs
 from msgspec.structs import replace
 
 from app.core.answer import Answer
@@ -188,7 +187,7 @@ class Watch:
         last = self._last.get(outcome.name)
         if last is None or outcome.status not in ("failed", "fallback"):
             return outcome
-        return structs.replace(outcome, status="stale", data=last, within_window=False, fresh_until=None)
+        return replace(outcome, status="stale", data=last, within_window=False, fresh_until=None)
 
     def _remember(self, outcome: Outcome) -> None:
         if outcome.status in ("ok", "partial", "stale"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
+from msgspec.structs import replace
+
 from app.core.call import Call, Policy, Send
 from app.core.errors import CircuitOpen
 from app.core.events import Rejected
@@ -60,7 +62,7 @@ def balance(state: UpstreamState) -> Policy:
             origin = choose(call)
             loads[origin] += 1
             try:
-                return await send(call.but(origin=origin))
+                return await send(replace(call, origin=origin))
             finally:
                 loads[origin] -= 1
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from msgspec.structs import replace
+
 from app.catalog.schema_policies import Cache
 from app.core.call import Call, Headers, Policy, Record, Send
 from app.core.errors import CallFailure, StatusFailed
@@ -71,7 +73,7 @@ class Cached:
         if not conditions:
             return self._keep(key, await self._send(call))
         try:
-            reply = await self._send(call.but(headers=call.headers + conditions))
+            reply = await self._send(replace(call, headers=call.headers + conditions))
         except StatusFailed as failure:
             if failure.http_status != _NOT_MODIFIED:
                 raise
@@ -117,7 +119,7 @@ class Cached:
             return
         refreshing.add(key)
         deadline = max(call.deadline, self._runtime.now() + REFRESH)
-        tasks.spawn(self._ask_behind(key, call.but(deadline=deadline, record=Record()), entry), name=f"refresh {self._state.name}")
+        tasks.spawn(self._ask_behind(key, replace(call, deadline=deadline, record=Record()), entry), name=f"refresh {self._state.name}")
 
     async def _ask_behind(self, key: Hashable, call: Call, entry: Entry) -> None:
         try:

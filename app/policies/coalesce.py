@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable
+from typing import NoReturn
 
 from msgspec import field
+from msgspec.structs import replace
 
 from app.core.call import Call, Flight, Policy, Record, Send
 from app.core.errors import CallFailure, InternalFailure, TimedOut
@@ -55,28 +57,23 @@ class Coalescer:
             shared = self._take_off(key, call)
         else:
             self._join(shared, call)
-        landing = shared.landing if shared.has_landed else await self._landing(key, shared, call.deadline)
+        landing = shared.landing
+        if not shared.has_landed:
+            caller: asyncio.Future[_Landing] = asyncio.get_running_loop().create_future()
+            shared.callers.add(caller)
+            self._alarms.watch(call.deadline, caller)
+            try:
+                landing = await caller
+            finally:
+                self._alarms.leave(call.deadline, caller)
+                shared.callers.discard(caller)
+                if shared.has_landed:
+                    self._unlist(key, shared)
+                elif not shared.callers:
+                    self._end(key, shared, is_late=not caller.cancelled())
         if call.record is not shared.record:
             _copy(shared.record, call.record)
-        return _outcome(landing)
-
-    async def _landing(self, key: Hashable, shared: _Shared, deadline: float) -> _Landing:
-        """Waits for the landing; None when the caller's own time is up. The last to leave ends the flight."""
-        caller: asyncio.Future[_Landing] = asyncio.get_running_loop().create_future()
-        shared.callers.add(caller)
-        self._alarms.watch(deadline, caller)
-        is_late = False
-        try:
-            landing = await caller
-            is_late = landing is None
-            return landing
-        finally:
-            self._alarms.leave(deadline, caller)
-            shared.callers.discard(caller)
-            if shared.has_landed:
-                self._unlist(key, shared)
-            elif not shared.callers:
-                self._end(key, shared, is_late)
+        return landing if isinstance(landing, Reply) else _failed(landing)
 
     def _join(self, shared: _Shared, call: Call) -> None:
         call.record.cache = "coalesced"
@@ -85,10 +82,9 @@ class Coalescer:
         self._state.runtime.emit(self._joined)
 
     def _take_off(self, key: Hashable, call: Call) -> _Shared:
-        shared = _Shared(until=call.deadline, record=call.record)
-        own = call.but(deadline=INFINITE, flight=shared)
-        shared.task = self._tasks.spawn(self._fly(key, shared, own), name=self._task_name)
-        self._flights[key] = shared
+        shared = self._flights[key] = _Shared(until=call.deadline, record=call.record)
+        own = replace(call, deadline=INFINITE, flight=shared)
+        shared.task = self._tasks.begin(self._fly(key, shared, own), name=self._task_name)
         return shared
 
     async def _fly(self, key: Hashable, shared: _Shared, call: Call) -> None:
@@ -96,18 +92,23 @@ class Coalescer:
             shared.landing = await self._send(call)
         except CallFailure as failure:
             shared.landing = failure
-        except BaseException as fault:
-            shared.landing = fault
+        except asyncio.CancelledError as cancellation:
+            shared.landing = cancellation
             raise
+        except Exception as fault:  # a bug is the failure of each caller, and told once
+            shared.landing = fault
+            self._tasks.report(self._task_name, fault)
         finally:
             shared.has_landed = True
+            if shared.task is not None:
+                self._tasks.end(shared.task)
             if not shared.callers:
                 self._unlist(key, shared)
             for caller in shared.callers:
                 if not caller.done():
                     caller.set_result(shared.landing)
 
-    def _end(self, key: Hashable, shared: _Shared, is_late: bool) -> None:
+    def _end(self, key: Hashable, shared: _Shared, *, is_late: bool) -> None:
         """The last caller has left: nobody may join any more, and the request is cancelled."""
         self._unlist(key, shared)
         shared.is_cut = is_late
@@ -128,9 +129,7 @@ def _copy(shared: Record, own: Record) -> None:
         own.notes = [*own.notes, *shared.notes]
 
 
-def _outcome(landing: _Landing) -> Reply:
-    if isinstance(landing, Reply):
-        return landing
+def _failed(landing: BaseException | None) -> NoReturn:
     if landing is None:
         raise TimedOut
     if isinstance(landing, CallFailure):

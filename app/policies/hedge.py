@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from app.catalog.schema_policies import Hedge
 from app.core.call import Call, Policy, Send
 from app.core.errors import CallFailure
@@ -97,7 +99,7 @@ class Race:
     async def _run_second(self) -> None:
         """The second attempt is a call of its own: each tells for itself what lingers of it."""
         try:
-            self._reply = await self._send(self._call.but())
+            self._reply = await self._send(replace(self._call))
         except CallFailure:
             return  # the first may still win; if not, its failure is the call's
         if self._is_first_running and self._task is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
+from msgspec.structs import replace
+
 from app.catalog.schema import Upstream
 from app.core.call import Call, Headers, Policy
 from app.core.data import NULL
@@ -83,12 +85,12 @@ def build_proxy(spec: Upstream, state: UpstreamState, credentials: Policy | None
     @asynccontextmanager
     async def admit(call: Call) -> AsyncIterator[Admitted]:
         if balancer is not None:
-            call = call.but(origin=balancer.choose(call))
+            call = replace(call, origin=balancer.choose(call))
         admitted = Admitted(call, by_origin.get(call.origin), credentials, now)
         try:
             if pacer is not None:
                 await pacer.turn(call)
-            call = call.but(expires=call.deadline if spec.timeout is None else min(now() + spec.timeout, call.deadline))
+            call = replace(call, expires=call.deadline if spec.timeout is None else min(now() + spec.timeout, call.deadline))
             if slots is not None:
                 await slots.take(call)
             with _with_upstream(state, call):

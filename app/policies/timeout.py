@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from app.core.call import Call, Policy, Send
 from app.core.reply import Reply
 from app.policies.state import UpstreamState
@@ -13,7 +15,7 @@ def timeout(seconds: float, state: UpstreamState) -> Policy:
 
     def wrap(send: Send) -> Send:
         async def timed(call: Call) -> Reply:
-            return await send(call.but(expires=min(now() + seconds, call.deadline)))
+            return await send(replace(call, expires=min(now() + seconds, call.deadline)))
 
         return timed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 import httpx
+from msgspec.structs import replace
 
 from app.catalog.schema import Upstream
 from app.core.call import Call, Headers, Policy, Send
@@ -47,7 +48,7 @@ def by_header(name: str, value: str) -> Policy:
 
     def wrap(send: Send) -> Send:
         async def authorized(call: Call) -> Reply:
-            return await send(call.but(credentials=fixed))
+            return await send(replace(call, credentials=fixed))
 
         return authorized
 
@@ -59,7 +60,7 @@ def by_query(name: str, value: str) -> Policy:
 
     def wrap(send: Send) -> Send:
         async def authorized(call: Call) -> Reply:
-            return await send(call.but(target=with_parameter(call.target, name, value)))
+            return await send(replace(call, target=with_parameter(call.target, name, value)))
 
         return authorized
 
@@ -73,12 +74,12 @@ def by_token(tokens: Tokens) -> Policy:
         async def authorized(call: Call) -> Reply:
             token = await tokens.current(call)
             try:
-                return await send(call.but(credentials=token.header))
+                return await send(replace(call, credentials=token.header))
             except StatusFailed as failure:
                 if failure.http_status != _UNAUTHORIZED or not tokens.may_renew(token):
                     raise
             token = await tokens.renewed(call, token)
-            return await send(call.but(credentials=token.header))
+            return await send(replace(call, credentials=token.header))
 
         return authorized
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidHandshake, InvalidStatus
 
@@ -52,7 +53,7 @@ class _Events:
         if reader.last_id:
             own = (*own, ("last-event-id", reader.last_id))
         names = {name for name, _ in own}
-        streamed = await self._upstream.open_stream(call.but(headers=(*(h for h in call.headers if h[0] not in names), *own)))
+        streamed = await self._upstream.open_stream(replace(call, headers=(*(h for h in call.headers if h[0] not in names), *own)))
         try:
             if streamed.status != 200:
                 raise StatusFailed(streamed.status)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import aclosing
 from typing import Literal, Protocol
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from app.catalog.schema import CallSpec, Upstream
 from app.core.call import Call, Record, Send
@@ -87,7 +87,7 @@ class Pushes:
             return call.key
         path, _, query = call.target.partition("?")
         kept = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] != auth.query.name)
-        return call.but(target=f"{path}?{kept}" if kept else path).key
+        return replace(call, target=f"{path}?{kept}" if kept else path).key
 
     def _open(self, key: Hashable, upstream: str, kind: Literal["sse", "websocket"], call: Call) -> Source:
         if len(self._sources) >= MAX_SOURCES:
@@ -189,8 +189,8 @@ class Source:
         came, began, record = False, self._runtime.now(), Record()
         for waiting in self._waiting():
             waiting.attempts += 1
-        call = self._call.but(record=record, expires=began + CONNECT_TIMEOUT, deadline=float("inf"))
-        messages: AsyncIterator[str | bytes] = self._feed.messages(structs.replace(call, flight=None), lambda: self._opened(record))
+        call = replace(self._call, record=record, expires=began + CONNECT_TIMEOUT, deadline=float("inf"))
+        messages: AsyncIterator[str | bytes] = self._feed.messages(replace(call, flight=None), lambda: self._opened(record))
         try:
             async with aclosing(messages) as open_messages:  # type: ignore[type-var]
                 async for message in open_messages:

@@ -20,7 +20,7 @@ from app.policies.stack import Stack, UpstreamState, build, open_state
 from app.policies.store import Store
 
 Answer = Any
-"""Of an attempt: a JSON value, a status that is no success, a CallFailure to raise, or a Reply."""
+"""Of an attempt: a JSON value, a status that is no success, a CallFailure to raise, a RuntimeError for a bug of ours, or a Reply."""
 Script = Callable[[Call, int], tuple[float, Answer]] | Sequence[tuple[float, Answer]]
 """Seconds and answer of each attempt: by a function of the call and its number (from 0), or a list whose last entry repeats."""
 
@@ -70,6 +70,8 @@ class Wire:
         if isinstance(answer, Reply):
             call.record.http_status = answer.status
             return answer
+        if isinstance(answer, RuntimeError):
+            raise answer
         failure = answer if isinstance(answer, CallFailure) else StatusFailed(answer) if type(answer) is int and answer >= 300 else None
         call.record.http_status = 200 if failure is None else failure.http_status
         if failure is not None:

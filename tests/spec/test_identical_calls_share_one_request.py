@@ -135,13 +135,8 @@ async def test_a_retry_may_go_on_for_who_has_time_left() -> None:
 
 async def test_a_fault_of_ours_reaches_every_caller() -> None:
     """As an internal failure, and the owner of the tasks hears of it."""
-
-    def broken(call: Any, number: int) -> Any:
-        raise RuntimeError("a bug")
-
-    rig = Rig(broken)
+    rig = Rig([(0.1, RuntimeError("a bug"))])
     assert await asyncio.gather(rig.outcome(), rig.outcome()) == ["internal"] * 2
-    await asyncio.sleep(0)
     assert [str(fault) for fault in rig.faults] == ["a bug"]
 
 

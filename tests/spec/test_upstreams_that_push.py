@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
@@ -251,14 +252,14 @@ async def test_a_call_counts_the_connections_that_were_opened_for_it() -> None:
     """Also where it ends before one has said anything; the status is that of the answer, where there was one."""
     async with fed([ConnectFailed()], [1.0, ConnectFailed()], [0.5, 1e9]) as (source, call, _):
         await asyncio.sleep(0)
-        hasty, patient, late, later = (call.but(record=Record(), deadline=source.used + within) for within in (0.9, 30, 60, 61))
+        hasty, patient, late, later = (replace(call, record=Record(), deadline=source.used + within) for within in (0.9, 30, 60, 61))
         failed = await asyncio.gather(source.latest(hasty), source.latest(patient), return_exceptions=True)
         assert [type(failure) for failure in failed] == [TimedOut, ConnectFailed]
         failed = await asyncio.gather(source.latest(late), source.latest(later), return_exceptions=True)
         assert [type(failure) for failure in failed] == [TimedOut, TimedOut]
         told = [(one.record.attempts, one.record.http_status) for one in (hasty, patient, late, later)]
         assert told == [(1, None), (1, 200), (1, 200), (1, 200)]
-        joined = call.but(record=Record(), deadline=source.used + 90)
+        joined = replace(call, record=Record(), deadline=source.used + 90)
         with pytest.raises(TimedOut):
             await source.latest(joined)
         assert (joined.record.attempts, joined.record.http_status) == (0, 200)

@@ -36,3 +36,29 @@ async def test_close_cancels_what_runs_and_refuses_what_comes() -> None:
     with pytest.raises(RuntimeError, match="shutting down"):
         tasks.spawn(asyncio.sleep(0), name="late")
     assert repr(tasks) == "<Tasks []>"
+
+
+async def test_short_work_that_says_itself_that_it_ends_is_kept_until_then() -> None:
+    """Whether it waits, never waits, or is cancelled before it could begin."""
+    tasks = Tasks(lambda name, fault: None)
+    begun: dict[str, asyncio.Task[None]] = {}
+
+    async def work(name: str, seconds: float) -> None:
+        try:
+            if seconds:
+                await asyncio.sleep(seconds)
+        finally:
+            if name in begun:
+                tasks.end(begun[name])
+
+    for name, seconds in (("waits", 1.0), ("at once", 0.0), ("cancelled", 2.0)):
+        begun[name] = tasks.begin(work(name, seconds), name=name)
+    begun["cancelled"].cancel()
+    assert "waits" in repr(tasks)
+    await asyncio.wait(begun.values())
+    await asyncio.sleep(0)
+    assert [task.cancelled() for task in begun.values()] == [False, False, True]
+    assert len(tasks) == 0
+    await tasks.aclose()
+    with pytest.raises(RuntimeError, match="shutting down"):
+        tasks.begin(work("late", 0), name="late")

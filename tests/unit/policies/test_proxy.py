@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.call import Call, Send
 from app.core.errors import CallFailure, ProtocolFailed, StatusFailed
@@ -22,7 +23,7 @@ def proxied(**upstream: Any) -> tuple[Rig, Admit]:
 
     def sign(send: Send) -> Send:
         async def signed(call: Call) -> Reply:
-            return await send(call.but(credentials=(("authorization", "Bearer x"),)))
+            return await send(replace(call, credentials=(("authorization", "Bearer x"),)))
 
         return signed
 
@@ -98,7 +99,7 @@ async def test_a_refused_credential_is_renewed() -> None:
         async def signed(call: Call) -> Reply:
             for _ in range(2):
                 try:
-                    return await send(call.but(credentials=(("authorization", next(tokens)),)))
+                    return await send(replace(call, credentials=(("authorization", next(tokens)),)))
                 except StatusFailed:
                     continue
             raise AssertionError("asked twice")
