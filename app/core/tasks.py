@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
@@ -40,7 +41,6 @@ class Tasks:
             self._refuse(work)
         if sys.version_info < (3, 12):
             task = asyncio.get_running_loop().create_task(work, name=name)
-            task.add_done_callback(self._tasks.discard)  # it may be cancelled before it has begun, and then ends nothing itself
         else:
             task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, eager_start=True)
             if task.done():
@@ -49,8 +49,14 @@ class Tasks:
         return task
 
     def end(self, task: asyncio.Task[Any]) -> None:
-        """What `begin` has started ends; a task that is not known is none of this owner's any more."""
+        """What `begin` has started ends."""
         self._tasks.discard(task)
+
+    def cancel(self, task: asyncio.Task[Any]) -> None:
+        """Cancels what `begin` has started; before its first step (3.11) it ends without a word of its own."""
+        if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:  # type: ignore[arg-type]
+            self._tasks.discard(task)
+        task.cancel()
 
     def report(self, name: str, fault: BaseException) -> None:
         """Tells of a bug that work of that name has run into, and contained."""
@@ -72,7 +78,8 @@ class Tasks:
         for task in running:
             task.cancel()
         if running:
-            await asyncio.wait(running, timeout=grace)
+            ended, _ = await asyncio.wait(running, timeout=grace)
+            self._tasks -= ended
 
     def __len__(self) -> int:
         return len(self._tasks)

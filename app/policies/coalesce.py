@@ -114,7 +114,7 @@ class Coalescer:
         shared.is_cut = is_late
         shared.until = -INFINITE  # whatever would go on, a retry or a hedge, does not
         if shared.task is not None:
-            shared.task.cancel()
+            self._tasks.cancel(shared.task)
 
     def _unlist(self, key: Hashable, shared: _Shared) -> None:
         if shared.is_listed:

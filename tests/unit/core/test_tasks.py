@@ -53,12 +53,15 @@ async def test_short_work_that_says_itself_that_it_ends_is_kept_until_then() -> 
 
     for name, seconds in (("waits", 1.0), ("at once", 0.0), ("cancelled", 2.0)):
         begun[name] = tasks.begin(work(name, seconds), name=name)
-    begun["cancelled"].cancel()
+    tasks.cancel(begun["cancelled"])
     assert "waits" in repr(tasks)
     await asyncio.wait(begun.values())
     await asyncio.sleep(0)
     assert [task.cancelled() for task in begun.values()] == [False, False, True]
     assert len(tasks) == 0
+    begun.clear()
+    tasks.begin(work("closed", 1), name="closed")
     await tasks.aclose()
+    assert len(tasks) == 0
     with pytest.raises(RuntimeError, match="shutting down"):
         tasks.begin(work("late", 0), name="late")
