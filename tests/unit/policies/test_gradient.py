@@ -59,3 +59,20 @@ def test_a_clock_that_stands_still_breaks_nothing() -> None:
     feed(gradient, 1000, 5, 0.0)
     assert gradient.limit >= 20
     assert repr(gradient).startswith("<Gradient ")
+
+
+def test_what_is_slow_for_one_call_alone_is_the_upstreams_own_pace() -> None:
+    """No queue of ours can be in it: the way back begins within seconds, and is quick up to half of what the limit was."""
+    gradient = Gradient(100)
+    now = feed(gradient, 1000, 4, 0.02)
+    high = gradient.limit
+    now = feed(gradient, now, 3, 0.2)
+    assert gradient.limit >= high / 2
+
+
+def test_what_is_slow_for_one_of_several_is_not() -> None:
+    """Calls from before the limit was one are still out: it waits for them."""
+    gradient = Gradient(100)
+    now = feed(gradient, 1000, 4, 0.02)
+    now = feed(gradient, now, 3, 0.2, in_flight=9)
+    assert gradient.limit <= 2
