@@ -39,10 +39,11 @@ class Tasks:
         """
         if self.is_closing:
             self._refuse(work)
+        loop = asyncio.get_running_loop()
         if sys.version_info < (3, 12):
-            task = asyncio.get_running_loop().create_task(work, name=name)
+            task = asyncio.Task(work, loop=loop, name=name)
         else:
-            task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name, eager_start=True)
+            task = asyncio.Task(work, loop=loop, name=name, eager_start=True)
             if task.done():
                 return task
         self._tasks.add(task)
