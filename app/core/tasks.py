@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -33,19 +32,13 @@ class Tasks:
         return task
 
     def begin(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-        """`spawn` for short work on a hot path: it says itself that it ends (`end`), and raises nothing but cancellation.
+        """`spawn` for short work on a hot path, without a callback: it says itself that it ends (`end`), and raises nothing but cancellation.
 
-        On Python 3.12 and later it has run as far as its first wait when this returns, maybe to its end.
+        The task is made here, which is a fifth cheaper than by the loop; it does not start eagerly (3.12), which makes a service dearer.
         """
         if self.is_closing:
             self._refuse(work)
-        loop = asyncio.get_running_loop()
-        if sys.version_info < (3, 12):
-            task = asyncio.Task(work, loop=loop, name=name)
-        else:
-            task = asyncio.Task(work, loop=loop, name=name, eager_start=True)
-            if task.done():
-                return task
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), name=name)
         self._tasks.add(task)
         return task
 
@@ -54,7 +47,7 @@ class Tasks:
         self._tasks.discard(task)
 
     def cancel(self, task: asyncio.Task[Any]) -> None:
-        """Cancels what `begin` has started; before its first step (3.11) it ends without a word of its own."""
+        """Cancels what `begin` has started; before its first step it ends without a word of its own."""
         if inspect.getcoroutinestate(task.get_coro()) == inspect.CORO_CREATED:  # type: ignore[arg-type]
             self._tasks.discard(task)
         task.cancel()
