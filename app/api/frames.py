@@ -10,7 +10,7 @@ import orjson
 
 from app.api.messages import ErrorMessage, ErrorPayload, write
 from app.api.problems import Problem, verdict
-from app.core.answer import joined
+from app.core.answer import Answer, joined
 from app.core.outcome import Outcome
 from app.engine.plan import Plan
 from app.live.events import Complete, EndCode, Ended, Failed, Part, Update
@@ -21,11 +21,13 @@ _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 """Upstreams' JSON passes as sent, and in checked JSON a line end is a space between values: strings hold none unescaped."""
 
 _RETRYABLE = frozenset({408, 429, 502, 503, 504})
-_ENDS: dict[EndCode, tuple[str, bool]] = {
-    "unauthorized": ("The credential has expired.", False),
-    "too_many_subscriptions": ("There is no room for another topic; come back later.", True),
-    "internal": ("Something went wrong on our side.", True),
+NO_ROOM = "There is no room for another topic; come back later."
+_ENDS: dict[EndCode, tuple[int, str, bool]] = {
+    "unauthorized": (401, "The credential has expired.", False),
+    "too_many_subscriptions": (503, NO_ROOM, True),
+    "internal": (500, "Something went wrong on our side.", True),
 }
+"""For each end from within the status that an answer would have, what is said, and whether to come back is of use."""
 
 
 def kind(event: State) -> str:
@@ -45,12 +47,25 @@ def framed(event: State, quoted_id: str) -> str:
 
 def ended(event: Failed | Ended, plan: Plan, id: str) -> str:
     """The `error` that ends a subscription."""
-    return write(ErrorMessage(id, payload_of(verdict(plan, event.answer) or Problem(500)) if isinstance(event, Failed) else end_payload(event.code)))
+    return write(ErrorMessage(id, payload_of(problem_of(plan, event.answer)) if isinstance(event, Failed) else end_payload(event.code)))
+
+
+def problem_of(plan: Plan, failed: Answer) -> Problem:
+    """What a failed answer is over REST."""
+    return verdict(plan, failed) or Problem(500)
+
+
+def status_of(event: Complete | Failed | Ended, plan: Plan) -> int:
+    """The status that REST has for it: a subscription is logged and counted as a request is."""
+    if isinstance(event, Ended):
+        return _ENDS[event.code][0]
+    failed = event.answer if isinstance(event, Failed) else event.failed
+    return 200 if failed is None else problem_of(plan, failed).status
 
 
 def end_payload(code: EndCode) -> ErrorPayload:
     """What an end from within says."""
-    message, retryable = _ENDS[code]
+    _, message, retryable = _ENDS[code]
     return ErrorPayload(code, message, retryable)
 
 

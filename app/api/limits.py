@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv6Address
@@ -11,7 +10,7 @@ from ipaddress import AddressValueError, IPv6Address
 from app.catalog.schema import Endpoint, Limit
 from app.core.context import Context
 from app.core.runtime import Runtime
-from app.policies.bucket import Bucket
+from app.policies.bucket import Bucket, burst_of
 
 MOST_BUCKETS = 20_000
 """Clients that are remembered at once; beyond, the one that has not asked for longest is forgotten."""
@@ -49,11 +48,6 @@ class Rates:
 
     def __repr__(self) -> str:
         return f"<Rates {sorted(self._limits)}: {len(self._buckets)} clients>"
-
-
-def burst_of(limit: Limit) -> int:
-    """How many at once: as said, else a second's worth, at least one."""
-    return limit.burst if limit.burst is not None else max(1, math.ceil(limit.rate))
 
 
 def client_of(context: Context) -> str:

@@ -220,15 +220,15 @@ class Session:
 
     def _said_by(self, feed: Feed) -> str | None:
         """A subscription's next message; it waits for its next turn where it may have more."""
-        event = feed.subscription.take()
+        event, plan = feed.subscription.take(), self._desk.plans[feed.endpoint]
         if event is None or isinstance(event, Draining):
             return None
         if isinstance(event, Failed | Ended):
             self._feeds.pop(feed.id, None)
-            self._report(feed, 502 if isinstance(event, Failed) else 401 if event.code == "unauthorized" else 503, None, 0)
-            return frames.ended(event, self._desk.plans[feed.endpoint], feed.id)
+            self._report(feed, frames.status_of(event, plan), None, 0)
+            return frames.ended(event, plan, feed.id)
         if isinstance(event, Complete):
-            self._report(feed, 200 if event.failed is None else 502, event.complete, len(event.sources))
+            self._report(feed, frames.status_of(event, plan), event.complete, len(event.sources))
             if not event.live:
                 self._feeds.pop(feed.id, None)
                 return frames.framed(event, feed.quoted)

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from app.api import frames
 from app.api.body import ClientGone
 from app.api.disconnect import Watched
-from app.api.problems import Problem, RawHeaders, verdict
+from app.api.problems import Problem, RawHeaders
 from app.api.seen import Seen, seen
 from app.engine.plan import Inputs, Plan
 from app.live.events import Complete, Draining, Ended, Event, Failed, Part, Position, Update
@@ -28,8 +28,6 @@ COMMENT_EVERY = 15.0
 
 SEND_WITHIN = 10.0
 """Seconds that a client may take to take one message (section 7 of the contract); then its connection is ended."""
-
-_ENDS = {"unauthorized": 401, "too_many_subscriptions": 503}
 
 
 async def stream(
@@ -60,7 +58,7 @@ def _subscribe(plan: Plan, inputs: Inputs, hub: Hub, last_event_id: str | None) 
     try:
         return hub.subscribe(plan, inputs, resume=resume, expires=identity.expires if identity else None)
     except TooManyTopics:
-        raise Problem(503, "Too many live answers are watched now.", retry_after=5) from None
+        raise Problem(503, frames.NO_ROOM, retry_after=5) from None
 
 
 class _Stuck(Exception):
@@ -105,13 +103,13 @@ class _Stream:
             case Complete():
                 self._about.complete, self._about.calls = event.complete, len(event.sources)
                 if event.failed is not None and self._head is not None:
-                    raise verdict(self._plan, event.failed) or Problem(500)
+                    raise frames.problem_of(self._plan, event.failed)
                 await self._write_all(event)
                 return not event.live
             case Update():
                 await self._write_all(event)
             case Failed(answer):
-                raise verdict(self._plan, answer) or Problem(500)
+                raise frames.problem_of(self._plan, answer)
             case Draining():
                 if self._is_sse:
                     await self._write(b"retry: %d\n\n" % random.randint(500, 3000))  # noqa: S311 - spreads reconnects, no secret
@@ -124,7 +122,7 @@ class _Stream:
     async def _refuse(self, event: Ended) -> None:
         """The subscription is over: a plain error while that is possible, else an `error` message, and the end."""
         if self._head is not None:
-            raise Problem(_ENDS.get(event.code, 500), retry_after=5 if event.code == "too_many_subscriptions" else None)
+            raise Problem(frames.status_of(event, self._plan), retry_after=5 if event.code == "too_many_subscriptions" else None)
         text = msgspec.json.encode({"type": "error", "payload": frames.end_payload(event.code)})
         await self._write(b"event: error\ndata: %b\n\n" % text if self._is_sse else text + b"\n")
 

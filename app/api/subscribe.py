@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import msgspec
 
+from app.api import frames
 from app.api.arrival import continued
 from app.api.auth import Gate
 from app.api.body import Bodies
@@ -87,7 +88,7 @@ class Desk:
         try:
             return self._hub.subscribe(plan, inputs, live=asked.live, min_interval=interval, resume=resume, expires=expires, notify=notify)
         except TooManyTopics:
-            raise Refused("too_many_subscriptions", "There is no room for another topic; come back later.", retryable=True) from None
+            raise Refused("too_many_subscriptions", frames.NO_ROOM, retryable=True) from None
 
     def _plan(self, endpoint: str) -> Plan:
         plan = self.plans.get(endpoint)

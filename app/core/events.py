@@ -14,6 +14,8 @@ from msgspec import Struct
 class AttemptEnded(Struct, frozen=True):
     """One request to an upstream is over. `seconds` from asking for a connection; `failure` is None, its type, or `cancelled`.
 
+    `blames_upstream` tells a failure of the upstream's from one of ours, such as a wait in a queue of our own.
+
     `connect_seconds` (DNS and TCP) and `tls_seconds` are 0.0 on a connection that was there; `first_byte_seconds` count from writing.
     """
 
@@ -27,6 +29,7 @@ class AttemptEnded(Struct, frozen=True):
     connect_seconds: float = 0.0
     tls_seconds: float = 0.0
     first_byte_seconds: float = 0.0
+    blames_upstream: bool = False
 
 
 class FunctionFailed(Struct, frozen=True):

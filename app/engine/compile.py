@@ -78,14 +78,15 @@ def _step(name: str, spec: CallSpec, endpoint: Endpoint, wired: Wired) -> tuple[
     needs = _calls_named(asked, endpoint.calls)
     terminal = wired.push(spec) if spec.stream is not None and wired.push is not None else wired.terminal
     stack = build(spec, "CALL" if is_python else method, wired.state, terminal, wired.credentials, is_read=endpoint.method == "GET")
-    own_forward = spec.forward if spec.forward != endpoint.forward and any("request" in r.names for r in asked) else None
+    reads = [*asked, *([fallback] if fallback is not None else [])]
+    own_forward = spec.forward if spec.forward != endpoint.forward and any("request" in r.names for r in reads) else None
     step = Step(
         name, spec, "CALL" if is_python else method, needs,
         tuple(n for n in dict.fromkeys(spec.after) if n not in needs), _is_required(spec, endpoint), prepare, stack.send, stack,
         when, each, parse_expression(spec.select, over="body") if spec.select else None,
         _fallback(fallback), own_forward, compile_schema(spec.json_schema) if _is_validated(spec) else None, _every(spec, endpoint),
     )  # fmt: skip
-    return step, [*asked, *([fallback] if fallback is not None else [])]
+    return step, reads
 
 
 def _is_required(spec: CallSpec, endpoint: Endpoint) -> bool:

@@ -15,7 +15,7 @@ from app.core.answer import Answer
 from app.core.call import Record
 from app.core.context import Context
 from app.core.data import NULL
-from app.core.errors import CallFailure, DependencyFailed, TimedOut
+from app.core.errors import CallFailure, DependencyFailed, unsent
 from app.core.events import CallEnded
 from app.core.outcome import Outcome
 from app.core.runtime import Runtime
@@ -80,25 +80,30 @@ async def settle(plan: Plan, step: Step, progress: Progress, context: Context, d
     """One call, from its `when` to its fallback: `observe > fallback >` the stack. Raises nothing but cancellation."""
     record = Record()
     outcome = Outcome(step.name, "ok", started, started)
-    scope = progress.scope if step.forward is None else progress.scope.inner(request=request_of(context, step.forward))
+    scope = _scope(step, progress, context)
     try:
         if step.needs:
             _need(step, progress)
         if step.when is not None and not is_true(step.when.search(scope)):
             outcome.status = "skipped"
         elif runtime.now() >= deadline and not step.asks_anyway:
-            raise TimedOut(sent=False)
+            raise unsent()
         elif step.each is not None:
             await ask_each(plan, step, scope, context, deadline, runtime, record, outcome)
         else:
             await ask(plan, step, scope, context, deadline, runtime, record, outcome)
     except CallFailure as failure:
-        _fall_back(step, progress.scope, outcome, failure)
+        _fall_back(step, _scope(step, progress, context), outcome, failure)
     outcome.ended = runtime.now()
     outcome.attempts, outcome.cache, outcome.notes = record.attempts, record.cache, record.notes
     outcome.http_status = record.http_status
     _observe(plan, step, outcome, runtime)
     return outcome
+
+
+def _scope(step: Step, progress: Progress, context: Context) -> Scope:
+    """What the call's expressions see by now: `request` as its own `forward` says, where it has one."""
+    return progress.scope if step.forward is None else progress.scope.inner(request=request_of(context, step.forward))
 
 
 def is_true(value: object) -> bool:

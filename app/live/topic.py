@@ -98,6 +98,10 @@ class Topic:
         """What a new subscriber reads first: the round that runs, or all there is."""
         return self._ongoing if self._phase in ("new", "round") else Round(self.state.part_names, self.state.top)
 
+    @property
+    def _is_over(self) -> bool:
+        return self._phase == "over"
+
     # --- who listens
 
     def prepare(self) -> None:
@@ -129,7 +133,7 @@ class Topic:
         elif self._phase == "round":
             self._phase = "resting"
             self._watch.rest()
-        if self._phase != "over":
+        if not self._is_over:
             self._keeper.emptied(self)
 
     def _rest(self) -> None:
@@ -141,7 +145,7 @@ class Topic:
 
     def stop(self) -> None:
         """Ends all that runs and is joined no more; whoever reads from it still can."""
-        if self._phase == "over":
+        if self._is_over:
             return
         self._phase = "over"
         self._stop_timer()
@@ -201,12 +205,16 @@ class Topic:
 
     def concluded(self, failed: Answer | None) -> None:
         """A round is over: `complete` can be told, and polling begins where somebody wants updates."""
+        if self._is_over:
+            return
         if failed is None:
             progress = self._watch.progress
             whole = self.plan.whole(progress.scope) if self.plan.whole is not None else None
             self.state.conclude(whole, self._said(), _is_complete(progress))
             self._was_complete_once = True
             self._weigh()
+            if self._is_over:  # it took too much room
+                return
         self._ongoing.cut, self._ongoing.failed = self.state.top, failed
         if failed is not None or self.key is None or not self.plan.is_live:
             self.stop()
@@ -234,7 +242,7 @@ class Topic:
         kept = {id(data): data for data in (*self._watch.datas, *self.state.datas)}
         size = _OVERHEAD + sum(len(data.raw) + _PER_VALUE for data in kept.values())
         more, self.size = size - self.size, size
-        if self._phase != "over":
+        if not self._is_over:
             self._keeper.grew(self, more)
 
     def __repr__(self) -> str:

@@ -239,7 +239,8 @@ class Watch:
 
 
 def slim(outcome: Outcome) -> Outcome:
-    """The outcome, its error without the frames that it came through: it may be kept for hours."""
-    if outcome.error is not None:
-        outcome.error.__traceback__ = outcome.error.__cause__ = outcome.error.__context__ = None
+    """The outcome, its errors without the frames that they came through: it may be kept for hours."""
+    for failure in (outcome.error, *(outcome.items or ())):
+        if failure is not None:
+            failure.__traceback__ = failure.__cause__ = failure.__context__ = None
     return outcome

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import ceil
+from typing import Protocol
+
 CLOSE = 1e-9
 """Seconds within which two moments are the same: sums of floats."""
 
@@ -35,3 +38,22 @@ class Bucket:
 
     def __repr__(self) -> str:
         return f"<Bucket {1 / self._interval:g}/s, due {self._due:.3f}>"
+
+
+class Paced(Protocol):
+    """A `rate` or `limit` of the catalog."""
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        ...
+
+    @property
+    def burst(self) -> int | None:
+        """Tokens at once, where it is said."""
+        ...
+
+
+def burst_of(paced: Paced) -> int:
+    """How many may go at once: as said, else a second's worth, of which one that has begun counts."""
+    return paced.burst if paced.burst is not None else ceil(paced.rate)

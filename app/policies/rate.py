@@ -10,7 +10,8 @@ from app.core.errors import RateLimited
 from app.core.events import Rejected
 from app.core.reply import Reply
 from app.core.runtime import Shared
-from app.policies.state import UpstreamState, burst_of
+from app.policies.bucket import burst_of
+from app.policies.state import UpstreamState
 
 
 class Pacer:
@@ -20,7 +21,7 @@ class Pacer:
         assert state.bucket is not None  # noqa: S101 - an upstream with a rate has a bucket
         self._bucket = state.bucket
         self._wait = spec.wait
-        self._rate, self._burst = spec.rate, burst_of(state.spec)
+        self._rate, self._burst = spec.rate, burst_of(spec)
         self._runtime = state.runtime
         self._key = f"rate:{state.name}"
         self._rejected = Rejected(state.name, "rate")

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.catalog.schema import Upstream
 from app.core.runtime import Runtime
-from app.policies.bucket import Bucket
+from app.policies.bucket import Bucket, burst_of
 from app.policies.budget import Budget
 from app.policies.circuit import Circuit
 from app.policies.latency import Latency
@@ -29,7 +29,7 @@ class UpstreamState:
         self.retries = Budget()
         self.hedges = Budget()
         self.circuits = {origin: Circuit(spec.breaker, runtime.random) for origin in self.origins} if spec.breaker else {}
-        self.bucket = Bucket(spec.rate.rate, burst_of(spec)) if spec.rate else None
+        self.bucket = Bucket(spec.rate.rate, burst_of(spec.rate)) if spec.rate else None
         self.slots = Slots(spec.concurrency, name, runtime, self.latency) if spec.concurrency else None
         self.loads = dict.fromkeys(self.origins, 0)
         self.flights: dict[Hashable, Any] = {}
@@ -63,12 +63,6 @@ class UpstreamState:
     def __repr__(self) -> str:
         parts = [f"{self.health}, {self.in_flight} in flight", repr(self.slots) if self.slots else "", *map(repr, self.circuits.values())]
         return f"<UpstreamState {self.name} {' '.join(part for part in parts if part)}>"
-
-
-def burst_of(spec: Upstream) -> int:
-    """How many calls may go at once: a second's worth where nothing is said, at least one."""
-    assert spec.rate is not None  # noqa: S101 - asked of upstreams with a rate
-    return spec.rate.burst if spec.rate.burst is not None else max(1, round(spec.rate.rate))
 
 
 def open_state(name: str, spec: Upstream, runtime: Runtime, store: Store) -> UpstreamState:

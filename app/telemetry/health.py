@@ -9,9 +9,8 @@ from app.core.events import AttemptEnded, BreakerChanged
 
 DOWN_AFTER = 5
 """Failures in a row, of those that blame the upstream, without a success between: what AWS and Envoy take for outliers."""
-CANCELLED = "cancelled"
-"""The failure of an attempt whose client left, or whose rival won: it says nothing of the upstream."""
-BLAME = frozenset({"timeout", "connect", "tls", "protocol"})
+UNHEARD = frozenset({"cancelled", "timeout"})
+"""Failures that say nothing of the upstream unless they blame it: its client left, its rival won, its time went in a queue of ours."""
 
 Tell = Callable[[str, Literal["down", "up"], str | None, float], None]
 """Upstream, its new state, the last failure's type, seconds that it was down."""
@@ -36,12 +35,12 @@ class Health:
 
     def attempt_ended(self, event: AttemptEnded) -> None:
         """Counts failures in a row; a success, or an answer that is the client's fault, ends the row."""
-        if event.failure == CANCELLED:
+        if event.failure in UNHEARD and not event.blames_upstream:
             return
         one = self._upstreams.get(event.upstream)
         if one is None:
             one = self._upstreams[event.upstream] = _Upstream()
-        if event.failure in BLAME or (event.status is not None and event.status >= 500):
+        if event.blames_upstream:
             one.failures += 1
             if one.failures >= DOWN_AFTER:
                 self._went_down(event.upstream, one, event.failure)

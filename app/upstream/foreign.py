@@ -14,7 +14,7 @@ from typing import cast
 
 import httpx
 
-from app.core.errors import CallFailure, ConnectFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge
+from app.core.errors import CallFailure, ConnectFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge, unsent
 from app.upstream.answer import Answer, Fields, Streamed
 from app.upstream.gather import Gather
 from app.upstream.limits import MAX_FIELDS, MAX_HEAD
@@ -46,7 +46,7 @@ class Foreign:
             finally:
                 await opened.aclose()
         except TimeoutError:
-            gather.failed(_late(True))
+            gather.failed(TimedOut())
         except CallFailure as failure:
             gather.failed(failure)
         return await gather.answer
@@ -76,7 +76,7 @@ class Foreign:
             async with asyncio.timeout_at(_moment(expires)):
                 await self._places.acquire()
         except TimeoutError:
-            raise _late(False) from None
+            raise unsent() from None
         opened = _Opened(self._lend(), self._is_own, self._places, self._closing)
         try:
             async with asyncio.timeout_at(_moment(expires)):
@@ -84,7 +84,7 @@ class Foreign:
         except BaseException as exc:
             await opened.aclose()
             if isinstance(exc, TimeoutError):
-                raise _late(True) from None
+                raise TimedOut from None
             raise
         return opened
 
@@ -135,7 +135,7 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Resp
     except httpx.ConnectError as exc:
         raise (TlsFailed if _is_tls(exc) else ConnectFailed)(sent=False) from exc
     except httpx.TimeoutException as exc:
-        raise _late(True) from exc
+        raise TimedOut from exc
     except (httpx.ReadError, httpx.WriteError, httpx.CloseError) as exc:
         raise (TlsFailed() if _is_tls(exc) else ConnectFailed()) from exc
     except httpx.RemoteProtocolError as exc:
@@ -187,12 +187,6 @@ def _is_tls(exc: BaseException | None) -> bool:
             return True
         exc = exc.__cause__ or exc.__context__
     return False
-
-
-def _late(is_sent: bool) -> CallFailure:
-    failure = TimedOut(sent=is_sent)
-    failure.blames_upstream = is_sent
-    return failure
 
 
 def _moment(expires: float) -> float | None:

@@ -10,7 +10,7 @@ import httpx
 from app.catalog.schema import Upstream
 from app.core.call import Call
 from app.core.data import NULL, Data
-from app.core.errors import CallFailure, StatusFailed, TimedOut
+from app.core.errors import CallFailure, StatusFailed, TimedOut, unsent
 from app.core.events import AttemptEnded
 from app.core.http_date import moment
 from app.core.reply import Reply
@@ -54,13 +54,14 @@ class HttpUpstream:
         began = runtime.now()
         expires = min(call.expires, call.deadline)
         if expires <= began:
-            raise _not_begun()
+            raise unsent()
         record.attempts += 1
         site = self._first if call.origin is None else self._sites[call.origin]
         body = call.body
         head = site.heads.write(call.method, call.target, call.headers, call.credentials, call.context, None if body is None else len(body))
         answer: Answer | None = None
         failure: str | None = "cancelled"
+        blames = False
         try:
             answer = await site.wire().request(
                 head if body is None else head + body,
@@ -80,7 +81,7 @@ class HttpUpstream:
             failure = None
             return reply
         except CallFailure as exc:
-            failure = exc.type
+            failure, blames = exc.type, exc.blames_upstream
             if answer is not None:
                 exc.http_status = answer.status
             if exc.http_status is not None:
@@ -89,9 +90,11 @@ class HttpUpstream:
         finally:
             status, size, timing = (None, 0, NO_TIME) if answer is None else (answer.status, len(answer.body), answer.timing)
             if failure == "cancelled" and call.flight is not None and call.flight.is_cut:
-                failure = TimedOut.type  # nobody who shares it has time left
+                failure, blames = TimedOut.type, True  # nobody who shares it has time left
             sent, seconds = len(head) + len(body or b""), runtime.now() - began
-            runtime.emit(AttemptEnded(self.name, call.name, seconds, failure, status, sent, size, timing.connect, timing.tls, timing.first_byte))
+            runtime.emit(
+                AttemptEnded(self.name, call.name, seconds, failure, status, sent, size, timing.connect, timing.tls, timing.first_byte, blames)
+            )
 
     def _reply_at_once(self, call: Call, answer: Answer) -> Reply | None:
         """What an answer means for a call: data, null, or a failure; None where its body is too large to be decoded on the loop."""
@@ -159,11 +162,12 @@ class HttpUpstream:
         site = self._first if call.origin is None else self._sites[call.origin]
         expires, began = min(call.expires, call.deadline), self._runtime.now()
         if expires <= began:
-            raise _not_begun()
+            raise unsent()
         call.record.attempts += 1
         length = None if body is None else int(next((value for name, value in call.headers if name == "content-length"), "-1"))
         head = site.raw_heads.write(call.method, call.target, call.headers, call.credentials, call.context, length)
         failure: str | None = "cancelled"
+        blames = False
         try:
             stream = await site.wire().stream(
                 head,
@@ -173,12 +177,13 @@ class HttpUpstream:
                 is_bodiless=call.method == "HEAD",
                 expires=expires,
             )
-            call.record.http_status, failure = stream.status, None
+            call.record.http_status, failure, blames = stream.status, None, stream.status >= 500
         except CallFailure as exc:
-            failure = exc.type
+            failure, blames = exc.type, exc.blames_upstream
             raise
         finally:
-            self._runtime.emit(AttemptEnded(self.name, call.name, self._runtime.now() - began, failure, call.record.http_status))
+            seconds, status = self._runtime.now() - began, call.record.http_status
+            self._runtime.emit(AttemptEnded(self.name, call.name, seconds, failure, status, blames_upstream=blames))
         return Streamed(stream.status, _end_to_end(stream.fields), stream.__aiter__(), stream.aclose)
 
     async def aclose(self) -> None:
@@ -223,9 +228,3 @@ def _told(timing: Timing) -> str:
     """Where the time of a new connection went."""
     phases = (("connect", timing.connect), ("tls", timing.tls), ("first byte", timing.first_byte))
     return "a new connection: " + ", ".join(f"{name} {seconds * 1000:.1f} ms" for name, seconds in phases if seconds)
-
-
-def _not_begun() -> CallFailure:
-    failure = TimedOut(sent=False)
-    failure.blames_upstream = False
-    return failure

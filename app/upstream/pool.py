@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
-from app.core.errors import CallFailure, ConnectFailed, TimedOut
+from app.core.errors import ConnectFailed, unsent
 from app.upstream.answer import Answer
 from app.upstream.connection import Connection
 from app.upstream.dial import Dialer
@@ -119,7 +119,7 @@ class Pool:
             if self._is_closed:
                 raise ConnectFailed("shutting down", sent=False)
             if expires <= self._loop.time():
-                raise TimedOut(sent=False)
+                raise unsent()
             if not is_fresh and (connection := self._take()) is not None:
                 return connection, True
             if self.count < self._bounds.connections:
@@ -160,7 +160,7 @@ class Pool:
         except BaseException as exc:
             self._give_back(waiter)
             if isinstance(exc, TimeoutError):
-                raise _in_our_queue() from None
+                raise unsent() from None
             raise
 
     def _give_back(self, waiter: asyncio.Future[Connection | None]) -> None:
@@ -247,10 +247,3 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"<Pool {self.count} connections, {len(self._idle)} idle, {len(self._waiters)} waiting>"
-
-
-def _in_our_queue() -> CallFailure:
-    """Time ran out before the upstream heard of the call: no fault of it."""
-    failure = TimedOut(sent=False)
-    failure.blames_upstream = False
-    return failure

@@ -23,6 +23,7 @@ from app.core.runtime import Runtime
 from app.upstream.decode import Decoder
 from app.upstream.feeds import Feed, sse_feed, websocket_feed
 from app.upstream.http import HttpUpstream
+from app.upstream.target import without_parameter
 
 MAX_SOURCES = 1000
 """Connections kept open at once; the one unused longest makes room."""
@@ -85,9 +86,7 @@ class Pushes:
         auth = self._specs[call.upstream].auth
         if auth is None or auth.query is None:
             return call.key
-        path, _, query = call.target.partition("?")
-        kept = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] != auth.query.name)
-        return replace(call, target=f"{path}?{kept}" if kept else path).key
+        return replace(call, target=without_parameter(call.target, auth.query.name)).key
 
     def _open(self, key: Hashable, upstream: str, kind: Literal["sse", "websocket"], call: Call) -> Source:
         if len(self._sources) >= MAX_SOURCES:

@@ -116,6 +116,7 @@ class PythonUpstream:
         if expires <= began:
             raise unsent()
         failure: str | None = "cancelled"
+        blames = False
         try:
             work = self._start(call)
         except (OSError, RuntimeError) as exc:  # no process to be had, or we are closing
@@ -133,11 +134,12 @@ class PythonUpstream:
             has_begun = self._leave(call, work)
             raise
         except CallFailure as exc:
-            failure = exc.type
+            failure, blames = exc.type, exc.blames_upstream
             raise
         finally:
             record.attempts += has_begun
-            self._runtime.emit(AttemptEnded(self.name, call.name, now() - began, failure, None))
+            if has_begun:
+                self._runtime.emit(AttemptEnded(self.name, call.name, now() - began, failure, None, blames_upstream=blames))
 
     def _leave(self, call: Call, work: Work) -> bool:
         """Leaves work that is not done to itself; whether it has begun."""

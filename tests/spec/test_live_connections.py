@@ -7,7 +7,9 @@ import random
 
 import pytest
 
-from tests.fakes.plans import Bench, Script
+from app.core.errors import CallFailure, CircuitOpen, TimedOut
+from app.core.events import RequestEnded
+from tests.fakes.plans import Bench, Script, status
 from tests.fakes.subscriber import passes
 from tests.fakes.ws_client import Wire
 
@@ -198,3 +200,15 @@ async def test_whatever_clients_send_nothing_breaks() -> None:
     assert sockets.sockets.snapshot() | {"deliveries_total": 0} == sockets.sockets.snapshot() | {
         "deliveries_total": 0, "connections": 0, "subscriptions": 0, "topics": 0, "bytes": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"), [(status(404), 404), (status(500), 502), (TimedOut(), 504), (CircuitOpen(), 503)], ids=["404", "500", "late", "open"]
+)
+async def test_a_subscription_is_counted_with_the_status_that_rest_has(failure: CallFailure, told: int) -> None:
+    """In logs and metrics; the client gets its `failed` either way."""
+    bench = Bench({"calls": {"a": "/a"}}, Script({"/a": failure}))
+    one = Wire(bench).open().begin().subscribe()
+    await passes(1)
+    assert [error["payload"]["code"] for error in one.of("error")] == ["failed"]
+    assert [event.status for event in bench.events if isinstance(event, RequestEnded)] == [told]

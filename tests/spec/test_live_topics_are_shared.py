@@ -197,6 +197,21 @@ async def test_the_bytes_of_all_topics_are_bounded() -> None:
     assert hub.snapshot()["bytes"] < 100_000
 
 
+async def test_a_topic_that_alone_is_over_the_bound_is_gone_for_good() -> None:
+    """It ends in its first round: nothing is polled any more, no byte of it is counted, and others find room."""
+    script = Script({"/v/big": "x" * 200_000, "/v/small": 1})
+    bench = Bench({"get": "/{k}", "params": {"k": {"in": "path"}}, "calls": {"v": "/v/{k}"}, "live": LIVE}, script)
+    hub = Hub(bench.runtime, bounds=Bounds(bytes=100_000))
+    big = Subscriber(hub, bench, {"k": "big"})
+    await passes(10)
+    assert big.end == Ended("too_many_subscriptions")
+    assert bench.script.asked("/v/big") == 1
+    assert hub.snapshot()["bytes"] == 0
+    small = Subscriber(hub, bench, {"k": "small"})
+    await passes(0.1)
+    assert small.state == {"v": 1}
+
+
 async def test_an_expired_credential_ends_its_subscription() -> None:
     """Others of the topic go on."""
     bench = Bench({"calls": {"v": "/v"}, "live": LIVE})

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from app.core.context import Context
 from app.core.data import NULL, Data
 from app.core.errors import ExpressionFailed
 from app.core.reply import Reply
 from app.engine.once import selected
 from tests.fakes.calls import asking
-from tests.fakes.plans import Bench
+from tests.fakes.plans import Bench, Script, status
 from tests.fakes.upstream import FakeUpstream, always, answer
 
 
@@ -48,3 +49,15 @@ async def test_an_empty_body_is_told_from_null(body: bytes, is_empty: bool) -> N
         reply = await u.get()
     assert reply.data.is_null
     assert (reply.data is NULL) is is_empty
+
+
+async def test_a_fallback_sees_the_request_as_its_call_does() -> None:
+    """A call's own `forward` says what of the client's headers its expressions see, all of them."""
+    name = 'request.headers."x-user"'
+    call = {"path": "/a", "forward": {"headers": ["x-user"]}, "required": False, "when": f"{name} == 'ann'", "fallback": f"{{{name}}}"}
+    bench = Bench({"calls": {"a": call}}, Script({"/a": status(500)}))
+    answer = await bench.run(context=Context("r1", headers=[("x-user", "ann")]))
+    assert (answer.outcomes["a"].status, answer.outcomes["a"].data.value) == ("fallback", "ann")
+    only = Bench({"calls": {"a": {key: value for key, value in call.items() if key != "when"}}}, Script({"/a": status(500)}))
+    answer = await only.run(context=Context("r1", headers=[("x-user", "ann")]))
+    assert answer.outcomes["a"].data.value == "ann"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.policies.bucket import Bucket
+from app.catalog.schema import Limit
+from app.catalog.schema_policies import Rate
+from app.policies.bucket import Bucket, burst_of
 
 
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
@@ -14,6 +16,13 @@ def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
     delays = [bucket.reserve(1000.0, 5) for _ in range(13)]
     assert delays[:10] == [0.0] * 10
     assert [round(d or 0, 6) for d in delays[10:]] == [0.1, 0.2, 0.3]
+
+
+def test_a_burst_is_a_seconds_worth_unless_said() -> None:
+    """For the rate of an upstream and the limit of a client alike; at least one."""
+    for made in (Rate, Limit):
+        assert [burst_of(made(rate=rate)) for rate in ("10/s", "150/m", "6/m")] == [10, 3, 1]
+        assert burst_of(made(rate="10/s", burst=2)) == 2
 
 
 def test_who_would_wait_too_long_takes_nothing() -> None:

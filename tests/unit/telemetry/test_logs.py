@@ -20,7 +20,7 @@ from app.telemetry.telemetry import Telemetry
 from app.telemetry.writer import BOUND, Writer
 
 GOOD = AttemptEnded("sky", "sun", 0.01, None, 200)
-BAD = AttemptEnded("sky", "sun", 0.01, "connect", None)
+BAD = AttemptEnded("sky", "sun", 0.01, "connect", None, blames_upstream=True)
 
 
 class Output:
@@ -80,9 +80,9 @@ def test_failures_that_are_the_clients_fault_do_not_count(output: Output) -> Non
 
 
 def test_an_attempt_that_was_cancelled_says_nothing(output: Output) -> None:
-    """Its client left, or its rival won: neither a failure nor a sign of life."""
-    cancelled = AttemptEnded("sky", "sun", 0.01, "cancelled", None)
-    for event in (BAD, BAD, cancelled, BAD, BAD, cancelled, BAD, cancelled):
+    """Its client left, its rival won, or its time went in a queue of ours: neither a failure nor a sign of life."""
+    cancelled, queued = (AttemptEnded("sky", "sun", 0.01, failure, None) for failure in ("cancelled", "timeout"))
+    for event in (*[queued] * 9, BAD, BAD, cancelled, BAD, BAD, queued, BAD, cancelled):
         output.telemetry.emit(event)
     assert [line["event"] for line in output.lines()] == ["upstream down"]
 

@@ -22,7 +22,7 @@ from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.core.tasks import Tasks
 from app.upstream.credentials import credentials
-from app.upstream.target import with_parameter
+from app.upstream.target import with_parameter, without_parameter
 from tests.fakes.virtual_time import virtual
 
 pytestmark = virtual
@@ -103,6 +103,13 @@ async def test_a_query_credential_stands_in_for_others_of_its_name(target: str, 
     """However they are spelled."""
     assert await Front({"query": {"name": "key", "value": "a&b"}}).ask(target) == expected
     assert with_parameter("/x?key", "key", "1") == "/x?key=1"
+
+
+@pytest.mark.parametrize("name", ["key", "api key", "key[0]", "ü"])
+def test_a_target_without_its_credential_is_what_the_catalog_makes(name: str) -> None:
+    """Whatever the parameter's name: push sources and their listeners go by it."""
+    for target in ("/x", "/x?q=1", "/x?q=1&r=%20"):
+        assert without_parameter(with_parameter(target, name, "s3cret"), name) == target
 
 
 async def test_one_request_fetches_the_token_for_all() -> None:

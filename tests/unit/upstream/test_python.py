@@ -18,7 +18,7 @@ from app.catalog.schema import Upstream
 from app.core.call import Call, Reading, Record
 from app.core.context import Context
 from app.core.errors import DecodeFailed, InternalFailure, TimedOut, TooLarge
-from app.core.events import Event, FunctionFailed
+from app.core.events import AttemptEnded, Event, FunctionFailed
 from app.core.executor import Executor
 from app.core.runtime import Runtime
 from app.core.tasks import Tasks
@@ -280,6 +280,7 @@ async def test_what_never_got_a_thread_never_runs(make: Make, events: list[Event
             await upstream.send(waiting)
         assert (failure.value.sent, failure.value.blames_upstream) == (False, False)
         assert (waiting.record.attempts, waiting.lingers) == (0, None)
+        assert not [event for event in events if isinstance(event, AttemptEnded)]
         module.gate("q").set()
         assert (await first).data.value == {"held": "q"}
         module.gate("then").set()
