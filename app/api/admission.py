@@ -9,7 +9,7 @@ low floor). So under overload those who are let in keep their latency, and goodp
 from __future__ import annotations
 
 LATE = 0.1
-"""Seconds of lag that count as late (reliability: loop lag over 100 ms)."""
+"""Seconds of lag that count as late: what a person notices."""
 PATIENCE = 1.0
 """Seconds that lag must last before fewer are let in: one burst is no overload."""
 FLOOR = 16

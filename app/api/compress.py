@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 SMALLEST = 1024
-"""Bytes below which an answer goes out as it is (section 4 of the contract)."""
+"""Bytes below which an answer goes out as it is: smaller ones fit into a packet or two either way."""
 
 _LONG = 64 * 1024
 """Bytes above which compressing takes over a millisecond and goes to a thread."""

@@ -24,10 +24,10 @@ from app.live.hub import Hub, TooManyTopics
 from app.live.subscription import Subscription
 
 COMMENT_EVERY = 15.0
-"""Seconds of silence after which a comment keeps proxies from closing the stream (section 6 of the contract)."""
+"""Seconds of silence after which a comment keeps proxies from closing the stream (`docs/live.md`)."""
 
 SEND_WITHIN = 10.0
-"""Seconds that a client may take to take one message (section 7 of the contract); then its connection is ended."""
+"""Seconds that a client may take to take one message (`docs/live.md`); then its connection is ended."""
 
 
 async def stream(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.catalog.schema import CallSpec
+from app.catalog.units import duration_text
 from app.core.call import Policy, Send
 from app.policies import describe
 from app.policies.attempt import attempt
@@ -119,7 +120,7 @@ def _policies(spec: CallSpec, method: str, state: UpstreamState, credentials: Po
     if upstream.rate is not None:
         yield Layer("rate", describe.rate(upstream.rate)), rate(upstream.rate, state)
     if spec.timeout is not None:
-        yield Layer("timeout", f"{describe.seconds(spec.timeout)} for one attempt"), timeout(spec.timeout, state)
+        yield Layer("timeout", f"{duration_text(spec.timeout)} for one attempt"), timeout(spec.timeout, state)
     if upstream.concurrency is not None:
         yield Layer("concurrency", describe.concurrency(upstream.concurrency)), concurrency(state)
     if credentials is not None:

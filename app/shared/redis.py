@@ -17,7 +17,7 @@ from app.core.events import Emit, StoreChanged
 from app.shared.lane import Lane, Pulse
 
 PATIENCE = 0.05
-"""Seconds that one command may take (the contract's section 8)."""
+"""Seconds that one command may take (`docs/operating.md` promises so much)."""
 
 REST = 1.0
 """Seconds for which it is left alone after a failure."""

@@ -53,7 +53,7 @@ SILENT = {"merganser_shared_store_up", "merganser_upstream_connect_duration_seco
 
 
 def allowed(loaded: Loaded) -> dict[str, set[str]]:
-    """What each label may be: names of the catalog, and words of the contract."""
+    """What each label may be: names of the catalog, and words of `docs/`."""
     catalog = loaded.catalog
     errors = {kind.type for kind in _kinds(CallFailure)} | {"", "cancelled"}
     return {

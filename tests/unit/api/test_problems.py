@@ -37,7 +37,7 @@ def test_root_causes_make_the_status(types: list[str], expected: int) -> None:
     ({"/a": status(503)}, {"a": "/a"}, 502),
 ])  # fmt: skip
 async def test_the_table_of_statuses(answers: dict[str, Any], calls: dict[str, Any], expected: int | None) -> None:
-    """Section 4 of the contract, row by row."""
+    """The table of statuses, row by row."""
     bench = Bench({"calls": calls}, Script(answers))
     problem = verdict(bench.plan, await bench.run())
     assert (problem.status if problem else None) == expected

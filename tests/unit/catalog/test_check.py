@@ -70,7 +70,7 @@ CLEAN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CLEAN)
 def test_these_are_clean(faults_of: FaultsOf, case: str) -> None:
-    """What the contract allows."""
+    """What `docs/catalog.md` allows."""
     assert faults_of(text(**CLEAN[case])) == []
 
 

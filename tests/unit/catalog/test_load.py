@@ -115,7 +115,7 @@ def over(base: Any, top: Any) -> Any:
 
 @given(st.dictionaries(st.sampled_from("abcd"), _JSON, max_size=3), st.dictionaries(st.sampled_from("abcd"), _JSON, max_size=3))
 def test_merging_is_deep_for_mappings_and_replaces_the_rest(base: dict[str, Any], top: dict[str, Any]) -> None:
-    """As the contract says; against a model."""
+    """As `docs/catalog.md` says; against a model."""
     here = Place("f", 1, 1)
     below, above = planted(base, here), planted(top, here)
     assert isinstance(below, Table)

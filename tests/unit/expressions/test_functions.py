@@ -69,7 +69,7 @@ def value(text: str) -> Any:
     ],
 )
 def test_functions_give(text: str, expected: Any) -> None:
-    """As the contract describes them; texts as keys, an integer where it comes out even, halves away from zero."""
+    """As `docs/expressions.md` describes them; texts as keys, an integer where it comes out even, halves away from zero."""
     found = value(text)
     assert found == expected
     assert type(found) is type(expected)

@@ -26,7 +26,7 @@ def full() -> Rig:
 
 
 async def test_a_full_stack_has_every_policy_in_the_order() -> None:
-    """Outermost first, as the contract lists them."""
+    """Outermost first, as `ORDER` lists them."""
     rig = full()
     assert rig.stack.names == tuple(ORDER)
     assert [name for name in ORDER if name != "balance"] == (
