@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from jsonschema_rs import ValidationError, Validator, validator_for
 from starlette.types import Receive, Scope
 
 from app.api.problems import Fault, Problem
-from app.catalog.schema import Body
+from app.catalog.schema import Body, Endpoint
 from app.core.data import Data
 from app.core.depth import MAX_DEPTH, is_too_deep
 
@@ -20,6 +20,13 @@ MOST_FAULTS = 100
 
 _decode = msgspec.json.Decoder().decode
 _IDENTITY = (b"", b"identity")
+
+
+def takes_body(endpoint: Endpoint, reads: Collection[str]) -> bool:
+    """Whether a request's body is looked at: where it is declared, where an expression reads it, or where it passes through."""
+    if endpoint.proxy is not None:
+        return endpoint.method != "GET"
+    return endpoint.body is not None or "body" in reads
 
 
 class ClientGone(Exception):

@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from app import __version__
 from app.api.compress import packed
-from app.api.openapi import takes_body
+from app.api.body import takes_body
 from app.api.ops import Rules, admit, is_loopback, is_operator
 from app.api.problems import Problem
 from app.api.service import Service
@@ -113,7 +113,7 @@ def _endpoint(catalog: Catalog, plan: Plan) -> dict[str, Any]:
                 "schema": param_schema(param), "description": param.description, "example": param.example,
             } for name, param in plan.params.items()
         ],
-        "body": takes_body(spec), "auth": [_scheme(catalog, name) for name in spec.auth],
+        "body": takes_body(spec, plan.reads), "auth": [_scheme(catalog, name) for name in spec.auth],
         "parts": None if plan.parts is None else [part.name for part in plan.parts],
         "calls": [_call(step) for step in plan.steps],
     }  # fmt: skip

@@ -50,7 +50,8 @@ class Cors:
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
-                message["headers"] = [*(headers if self._any else _varying(headers)), *granted]
+                own = [pair for pair in headers if not pair[0].startswith(b"access-control-")]  # a proxied upstream's grants are not ours
+                message["headers"] = [*(own if self._any else _varying(own)), *granted]
             await send(message)
 
         await self.app(scope, receive, told)

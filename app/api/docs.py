@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from app.api.compress import packed
 from app.api.diagram import in_words, svg
-from app.api.openapi import takes_body
+from app.api.body import takes_body
 from app.api.service import Service
 from app.api.shapes import param_schema
 from app.catalog.schema import ApiKey, Catalog, Param
@@ -144,7 +144,7 @@ def _form(catalog: Catalog, plan: Plan) -> str:
             f"<label>{escape(header)} ({escape(name)})"
             f'<input data-in="header" data-name="{escape(header)}" placeholder="{hint}" autocomplete="off"></label>'
         )
-    if takes_body(plan.spec):
+    if takes_body(plan.spec, plan.reads):
         fields.append('<label>body (JSON)<textarea data-in="body" rows="5" spellcheck="false"></textarea></label>')
     return (
         f'<form data-method="{escape(plan.method)}" data-path="{escape(plan.route)}">{"".join(fields)}'

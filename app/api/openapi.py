@@ -12,10 +12,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.api.body import takes_body
 from app.api.problems import title
 from app.api.published import Schema, published
 from app.api.shapes import param_schema, shape_of_data
 from app.catalog.schema import ApiKey, Catalog, Endpoint, Param
+from app.engine.reads import names_read
 
 _REF = "#/components/schemas/"
 _PARAM = re.compile(r"\{([^{}]*)\}")
@@ -73,6 +75,7 @@ class Description:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.schemas: dict[str, Schema] = {"Problem": PROBLEM, "Source": SOURCE}
+        self._with_body = {name for name, endpoint in catalog.endpoints.items() if takes_body(endpoint, names_read(endpoint, catalog.upstreams))}
         self.operations = {name: self._operation(name, endpoint) for name, endpoint in catalog.endpoints.items()}
 
     def document(self, app: FastAPI) -> dict[str, Any]:
@@ -94,11 +97,11 @@ class Description:
             operation["tags"] = endpoint.tags
         if endpoint.params:
             operation["parameters"] = [_parameter(param_name, param) for param_name, param in endpoint.params.items()]
-        if takes_body(endpoint):
+        if name in self._with_body:
             operation["requestBody"] = self._request_body(name, endpoint)
         if endpoint.auth:
             operation["security"] = [{scheme: []} for scheme in endpoint.auth]
-        operation["responses"] = {**self._success(name, endpoint), **_failures(endpoint)}
+        operation["responses"] = {**self._success(name, endpoint), **_failures(endpoint, takes_body=name in self._with_body)}
         return operation
 
     def _request_body(self, name: str, endpoint: Endpoint) -> dict[str, Any]:
@@ -160,7 +163,10 @@ _SSE_LIVE = "Server-sent events: `part`s as they come, `complete`, then an `upda
 
 
 def _joined(paths: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Paths that differ in the names of their params alone are one path (OpenAPI 3.1, section 4.8.8.1): the first one's names hold."""
+    """Paths that differ in the names of their params alone are one path (OpenAPI 3.1, section 4.8.8.1): the first one's names hold.
+
+    A param's description tells the name that problem documents have for it.
+    """
     first: dict[str, str] = {}
     joined: dict[str, dict[str, Any]] = {}
     for path, item in paths.items():
@@ -171,13 +177,16 @@ def _joined(paths: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _renamed(operation: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    parameters = [{**one, "name": names[one["name"]]} if one["in"] == "path" else one for one in operation.get("parameters", [])]
+    parameters = [_called(one, names[one["name"]]) if one["in"] == "path" else one for one in operation.get("parameters", [])]
     return {**operation, "parameters": parameters} if parameters else operation
 
 
-def takes_body(endpoint: Endpoint) -> bool:
-    """Whether clients send one: where it is declared, where an expression may read it, or where it passes through."""
-    return endpoint.body is not None or endpoint.method in ("POST", "PUT", "PATCH")
+def _called(parameter: dict[str, Any], name: str) -> dict[str, Any]:
+    if parameter["name"] == name:
+        return parameter
+    known_as = f"Errors call it `{parameter['name']}`."
+    described = f"{parameter['description']} {known_as}" if "description" in parameter else known_as
+    return {**parameter, "name": name, "description": described}
 
 
 def _is_told(schema: Any) -> bool:
@@ -204,8 +213,8 @@ def _parameter(name: str, param: Param) -> dict[str, Any]:
     return parameter
 
 
-def _failures(endpoint: Endpoint) -> dict[str, Any]:
-    """A problem document for every status that the endpoint can come to."""
+def _failures(endpoint: Endpoint, *, takes_body: bool) -> dict[str, Any]:
+    """A problem document for every status that the endpoint can come to; through a proxy they may be the upstream's own."""
     statuses = {"400", "502", "503", "504"}
     if endpoint.auth:
         statuses.add("401")
@@ -213,13 +222,15 @@ def _failures(endpoint: Endpoint) -> dict[str, Any]:
         statuses.add("403")
     if endpoint.limit is not None:
         statuses.add("429")
-    if endpoint.params or endpoint.strict_query or takes_body(endpoint):
+    if endpoint.params or endpoint.strict_query or takes_body:
         statuses.add("422")
-    if takes_body(endpoint) and endpoint.proxy is None:
+    if takes_body and endpoint.proxy is None:
         statuses |= {"413", "415"}
     for spec in endpoint.calls.values():
         if spec.required or (spec.required is None and len(endpoint.calls) == 1 and not spec.has_fallback):
             statuses |= {str(status) for status in spec.pass_status}
-    problem = {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}}
+    problem: dict[str, Any] = {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}}
+    if endpoint.proxy is not None:
+        problem["*/*"] = {}
     failures: dict[str, Any] = {status: {"description": title(int(status)), "content": problem} for status in sorted(statuses)}
     return {**failures, "default": {"description": "Any other error.", "content": problem}}

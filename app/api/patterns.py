@@ -11,14 +11,21 @@ LONGEST = 1000
 """Characters that a text may have to be matched by a pattern that only a backtracking engine understands."""
 
 _BACKTRACKS = 100_000
+_WHOLE = re.compile(r"\^(?:[^|^$\\]|\\.)*\$")
+"""A pattern without alternatives between its anchors."""
+
+
+def whole(pattern: str) -> str:
+    """The pattern that, searched for, matches the whole text alone; one that plainly does stays as it is."""
+    return pattern if _WHOLE.fullmatch(pattern) else f"^(?:{pattern})$"
 
 
 def whole_match(pattern: str) -> Callable[[str], bool]:
     """Whether a text matches, anchors or not. Linear time where the pattern allows, else a bounded number of steps."""
-    whole = {"type": "string", "pattern": f"^(?:{pattern})$"}
+    schema = {"type": "string", "pattern": whole(pattern)}
     for engine in (RegexOptions(), FancyRegexOptions(backtrack_limit=_BACKTRACKS)):
         try:
-            return validator_for(whole, pattern_options=engine, offline=True).is_valid
+            return validator_for(schema, pattern_options=engine, offline=True).is_valid
         except ValidationError:
             continue
     compiled = re.compile(pattern)

@@ -25,7 +25,10 @@ _NOSNIFF = (b"x-content-type-options", b"nosniff")
 class Renderer:
     """Renders the answers of one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, schemes: Mapping[str, ApiKey | Jwt]) -> None:
+    def __init__(self, endpoint: Endpoint, schemes: Mapping[str, ApiKey | Jwt], reads: Collection[tuple[str, ...]] = ()) -> None:
+        """`reads`: what the endpoint's expressions read; an answer that goes by who asks is for nobody else."""
+        self._is_unique = not {("request",), ("request", "id")}.isdisjoint(reads)
+        self._is_personal = ("request", "address") in reads
         self._full = endpoint.envelope == "full"
         self._credentials = _CREDENTIALS | {scheme.header.lower() for scheme in schemes.values() if isinstance(scheme, ApiKey)}
         self.vary = (b"vary", ", ".join(_vary(endpoint, schemes)).encode("latin-1"))
@@ -43,7 +46,7 @@ class Renderer:
         """Everything but what the body's form decides (length, coding, tag)."""
         complete = answer.complete
         timing = server_timing(answer.outcomes.values(), answer.began)
-        control = cache_control(answer, complete, context, now, self._credentials)
+        control = cache_control(answer, complete and not self._is_unique, context, now, self._credentials, is_personal=self._is_personal)
         return [
             *self._fixed, (b"cache-control", control),
             (b"merganser-complete", _TRUE if complete else _FALSE), (b"server-timing", timing),
@@ -80,11 +83,13 @@ def has_it(if_none_match: str, tag: bytes) -> bool:
     return any(one.strip().removeprefix("W/") == opaque for one in if_none_match.split(","))
 
 
-def cache_control(answer: Answer, complete: bool, context: Context, now: float, credentials: Collection[str] = _CREDENTIALS) -> bytes:
-    """`no-store`, or the shortest remaining freshness; `private` where the request carried any credential."""
-    if not complete or context.method not in ("GET", "HEAD") or (fresh_until := answer.fresh_until) is None:
+def cache_control(
+    answer: Answer, may_be_stored: bool, context: Context, now: float, credentials: Collection[str] = _CREDENTIALS, *, is_personal: bool = False
+) -> bytes:
+    """`no-store`, or the shortest remaining freshness; `private` where the request carried any credential, or its address counts."""
+    if not may_be_stored or context.method not in ("GET", "HEAD") or (fresh_until := answer.fresh_until) is None:
         return b"no-store"
-    is_private = context.identity is not None or any(name in credentials for name, _ in context.headers)
+    is_private = is_personal or context.identity is not None or any(name in credentials for name, _ in context.headers)
     return b"%bmax-age=%d" % (b"private, " if is_private else b"", max(0, int(min(fresh_until - now, _YEAR))))
 
 

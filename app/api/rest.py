@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from starlette.types import Receive, Scope, Send
 
 from app.api.arrival import context_of
-from app.api.body import Bodies, ClientGone
+from app.api.body import Bodies, ClientGone, takes_body
 from app.api.compress import gzipped
 from app.api.disconnect import Watched
 from app.api.explain import Explains, explained
@@ -24,6 +24,7 @@ from app.core.answer import Answer
 from app.core.context import Context
 from app.core.data import Data
 from app.engine.plan import Inputs, Plan
+from app.engine.reads import paths_read
 from app.engine.run import new_scope, run
 
 _SAID = frozenset({"accept", "accept-encoding", "if-none-match", "last-event-id"})
@@ -38,7 +39,7 @@ class EndpointHandler:
         self._name, self._service_of = name, service_of
         self._params = compile_params(endpoint)
         self._bodies = Bodies(endpoint.body or Body())
-        self._renderer = Renderer(endpoint, catalog.auth)
+        self._renderer = Renderer(endpoint, catalog.auth, paths_read(endpoint, catalog.upstreams))
         proxy = endpoint.proxy
         self._explains = Explains(endpoint)
         self._passage = Passage(endpoint, proxy, catalog.upstreams[proxy.upstream]) if proxy is not None else None
@@ -85,7 +86,7 @@ class EndpointHandler:
 
     async def _body(self, plan: Plan, scope: Scope, receive: Receive) -> tuple[Data | None, list[Fault]]:
         """The body where one is declared or read by an expression; any other is left alone, a proxy's is streamed."""
-        if self._passage is not None or (plan.spec.body is None and "body" not in plan.reads):
+        if self._passage is not None or not takes_body(plan.spec, plan.reads):
             return None, []
         return await self._bodies.read(scope, receive)
 

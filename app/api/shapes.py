@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonschema_rs import ReferencingError, ValidationError, validator_for
 
+from app.api.patterns import whole
 from app.catalog.schema import CallSpec, Endpoint, Param
 from app.engine.compile import merged_calls
 from app.expressions.marks import is_marked
@@ -39,8 +40,13 @@ def param_schema(param: Param) -> Schema:
     names |= {"min_length", "max_length", "min_items", "max_items", "default"}
     schema = param.model_dump(include=names, by_alias=True, exclude_none=True)
     if param.type == "array":
-        schema["items"] = param.items or {"type": "string"}
-    return schema
+        schema["items"] = _anchored(param.items or {"type": "string"})
+    return _anchored(schema)
+
+
+def _anchored(schema: Schema) -> Schema:
+    """JSON Schema searches for a pattern, a param's matches the whole text."""
+    return {**schema, "pattern": whole(schema["pattern"])} if "pattern" in schema else schema
 
 
 def _object(properties: Mapping[str, Schema]) -> Schema:

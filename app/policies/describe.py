@@ -32,7 +32,8 @@ def hedge(spec: Hedge) -> str:
 
 def breaker(spec: Breaker) -> str:
     """When it opens, and for how long."""
-    return f"opens at {share_text(spec.failures)} failures of {spec.minimum} or more in {duration_text(spec.window)}; for {duration_text(spec.open)}, doubling to 1m"
+    failures = f"{share_text(spec.failures)} failures of {spec.minimum} or more in {duration_text(spec.window)}"
+    return f"opens at {failures}; for {duration_text(spec.open)}, doubling to 1m"
 
 
 def rate(spec: Rate) -> str:
@@ -56,4 +57,5 @@ def transport(call: CallSpec, upstream: Upstream) -> str:
     """What it ends in."""
     if upstream.python is not None:
         return f"{upstream.python}{f', {upstream.run}' if upstream.run else ''}"
-    return f"{' '.join(upstream.origins)}; connect {duration_text(upstream.connect_timeout)}, at most {size_text(call.max_body)}, decode {call.decode}"
+    connect = duration_text(upstream.connect_timeout)
+    return f"{' '.join(upstream.origins)}; connect {connect}, at most {size_text(call.max_body)}, decode {call.decode}"
