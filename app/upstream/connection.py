@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
     def _on_interim(self, status: int) -> None:
         self._interim += 1
         self._headers, self._fed = [], 1
-        if status == 101 or self._interim > MAX_INTERIM:
+        if status < 100 or status == 101 or self._interim > MAX_INTERIM:
             raise ProtocolFailed
 
     def _finish(self) -> None:

@@ -8,19 +8,21 @@ own there, closed to its end with everything that it holds, and at most `MAX_CAL
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import cast
 
 import httpx
 
-from app.core.errors import CallFailure, ConnectFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge, unsent
+from app.core.errors import CallFailure, ConnectFailed, ExpressionFailed, ProtocolFailed, TimedOut, TlsFailed, TooLarge, unsent
 from app.upstream.answer import Answer, Fields, Streamed
 from app.upstream.gather import Gather
 from app.upstream.limits import MAX_FIELDS, MAX_HEAD
 from app.upstream.origin import Origin
 
 MAX_CALLS = 256
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Foreign:
@@ -60,7 +62,6 @@ class Foreign:
         is_idempotent: bool,
         is_bodiless: bool,
         expires: float,
-        read_timeout: float | None = None,
     ) -> Streamed:
         """Sends a request and gives its answer as soon as its head is there, as `Pool.stream` does; its place is taken until it is closed."""
         opened = await self._open(self._request(head.removesuffix(b"\r\n\r\n"), body), expires)
@@ -92,7 +93,10 @@ class Foreign:
         first, *lines = head.split(b"\r\n")
         method, target, _ = first.split(b" ")
         headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
-        url = httpx.URL(str(self._origin)).copy_with(raw_path=target)
+        try:
+            url = httpx.URL(str(self._origin)).copy_with(raw_path=target)
+        except httpx.InvalidURL as exc:  # one of over 64 KiB
+            raise ExpressionFailed("a path that cannot be sent") from exc
         return httpx.Request(method.decode(), url, headers=headers, content=body, extensions={"timeout": self._timeout.as_dict()})
 
 
@@ -130,6 +134,8 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Resp
     """httpx's failures as ours."""
     try:
         return await client.send(request, stream=True, auth=None, follow_redirects=False)
+    except httpx.LocalProtocolError as exc:
+        raise ExpressionFailed("a request that cannot be sent") from exc
     except httpx.ConnectTimeout as exc:
         raise ConnectFailed("no connection in time", sent=False) from exc
     except httpx.ConnectError as exc:
@@ -173,10 +179,12 @@ def _wire_bytes(response: httpx.Response) -> AsyncIterable[bytes]:
 
 
 def _fields(response: httpx.Response) -> Fields:
-    """The header fields, names in lower case; TooLarge over the same limits as ours."""
+    """The header fields, names in lower case; TooLarge over the same limits as ours, ProtocolFailed for what HTTP does not allow in one."""
     fields = [(name.lower(), value) for name, value in response.headers.raw]
     if len(fields) > MAX_FIELDS or sum(len(name) + len(value) + 4 for name, value in fields) > MAX_HEAD:
         raise TooLarge(http_status=response.status_code)
+    if any(_CONTROL.search(value) for _, value in fields):
+        raise ProtocolFailed
     return fields
 
 

@@ -20,6 +20,8 @@ _OURS = HOP_BY_HOP | {"content-length", "expect", "traceparent", "tracestate", "
 _TELLS_LENGTH = frozenset(("POST", "PUT", "PATCH"))
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+_MAX_TARGET = 60 * 1024
+"""Bytes of path and query: far more than servers take, and as much as every transport of ours can send."""
 _MAX_BLOCKS, _MAX_BLOCK = 512, 2048
 """What is kept: the blocks of a catalog are few and small, those with a client's headers in them may be neither."""
 
@@ -46,7 +48,7 @@ class HeadWriter:
         block = self._blocks.get((headers, credentials))
         if block is None:
             block = self._block(headers, credentials)
-        if not target.isascii() or not target.isprintable() or " " in target:
+        if not target.isascii() or not target.isprintable() or " " in target or len(target) > _MAX_TARGET:
             raise ExpressionFailed("a path that cannot be sent")
         tail = f"x-request-id: {context.id}\r\n"
         if context.traceparent is not None:
@@ -75,11 +77,11 @@ class HeadWriter:
 
 
 def _line(name: str, value: str) -> bytes:
-    """One header line. Text goes as Latin-1, as it came from a client, and as UTF-8 where that cannot hold it."""
+    """One header line. Text goes as Latin-1, as it came from a client, and as UTF-8 where that cannot hold it; blanks round it mean nothing."""
     if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise ExpressionFailed("a header that cannot be sent")
     try:
         encoded = value.encode("latin-1")
     except UnicodeEncodeError:
         encoded = value.encode("utf-8", "replace")
-    return b"%b: %b\r\n" % (name.encode("ascii"), encoded)
+    return b"%b: %b\r\n" % (name.encode("ascii"), encoded.strip(b" \t"))

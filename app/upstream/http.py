@@ -55,10 +55,10 @@ class HttpUpstream:
         expires = min(call.expires, call.deadline)
         if expires <= began:
             raise unsent()
-        record.attempts += 1
         site = self._first if call.origin is None else self._sites[call.origin]
         body = call.body
         head = site.heads.write(call.method, call.target, call.headers, call.credentials, call.context, None if body is None else len(body))
+        record.attempts += 1
         answer: Answer | None = None
         failure: str | None = "cancelled"
         blames = False
@@ -163,9 +163,9 @@ class HttpUpstream:
         expires, began = min(call.expires, call.deadline), self._runtime.now()
         if expires <= began:
             raise unsent()
-        call.record.attempts += 1
         length = None if body is None else int(next((value for name, value in call.headers if name == "content-length"), "-1"))
         head = site.raw_heads.write(call.method, call.target, call.headers, call.credentials, call.context, length)
+        call.record.attempts += 1
         failure: str | None = "cancelled"
         blames = False
         try:

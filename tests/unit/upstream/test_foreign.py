@@ -11,8 +11,8 @@ import httpx
 import pytest
 import respx
 
-from app.core.call import Record
-from app.core.errors import CallFailure
+from app.core.call import Headers, Record
+from app.core.errors import CallFailure, ExpressionFailed
 from app.core.events import AttemptEnded
 from app.upstream.foreign import MAX_CALLS
 from tests.fakes.calls import Asker, asking, call_of
@@ -57,6 +57,8 @@ CASES: dict[str, bytes | Script] = {
     "/broken": broken,
     "/lengths": OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{} ",
     "/garbage": b"\x00 no http\r\n\r\n",
+    "/control": OK + b"x: a\x01b\r\ncontent-length: 2\r\n\r\n{}",
+    "/099": b"HTTP/1.1 099 Odd\r\ncontent-length: 2\r\n\r\n{}",
 }
 
 
@@ -96,6 +98,29 @@ async def test_the_same_request_is_on_the_wire() -> None:
         ours, theirs = upstream.asked
         assert (ours.method, ours.target, ours.body) == (theirs.method, theirs.target, theirs.body)
         assert sorted(ours.headers) == sorted(theirs.headers)
+
+
+@pytest.mark.parametrize("headers", [(("x", "a "),), (("x", "\t a"),), (("x", ""),)])
+async def test_blanks_round_a_value_mean_nothing(headers: Headers) -> None:
+    """RFC 9110 section 5.5: neither transport sends them, none fails for them."""
+    async with FakeUpstream(always(answer(b"1"))) as upstream:
+        for way in (asking, through_httpx):
+            async with way(upstream.url) as u:
+                await u.get("/", headers=headers)
+        ours, theirs = upstream.asked
+        assert sorted(ours.headers) == sorted(theirs.headers)
+
+
+async def test_what_cannot_be_sent_blames_nobody() -> None:
+    """A target over the bound fails as an expression does, before anything is sent."""
+    async with FakeUpstream(silence) as upstream:
+        async with asking(upstream.url) as ours, through_httpx(upstream.url) as theirs:
+            for u in (ours, theirs):
+                record = Record()
+                with pytest.raises(ExpressionFailed) as failed:
+                    await u.get("/?q=" + "x" * 70_000, record=record)
+                assert (failed.value.sent, failed.value.blames_upstream, record.attempts, u.events) == (False, False, 0, [])
+        assert upstream.asked == []
 
 
 async def test_refused_is_the_same_with_both() -> None:

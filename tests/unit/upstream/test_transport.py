@@ -108,6 +108,7 @@ BROKEN = {
     "cut_in_the_body": OK + b"content-length: 9\r\n\r\n{}",
     "cut_in_a_chunk": OK + b"transfer-encoding: chunked\r\n\r\n5\r\n{}",
     "cut_between_chunks": OK + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    "status_below_100": b"HTTP/1.1 099 Odd\r\ncontent-length: 2\r\n\r\n{}",
     "endless_interim": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 50,
 }
 
