@@ -33,13 +33,21 @@ FailureType = Literal[
 ]  # fmt: skip
 
 
+_LATER = frozenset((408, 425, 429))
+"""Statuses that ask for another time."""
+
+
 class CallFailure(Exception):
-    """A call that gave no data; `sent` is False when no byte of the request can have reached the upstream."""
+    """A call that gave no data; `sent` is False when no byte of the request can have reached the upstream.
+
+    `is_verdict`: the upstream has said what it has to say; another attempt beside this one would be told the same.
+    """
 
     type: ClassVar[FailureType] = "internal"
     text: ClassVar[str] = "the call failed"
     retryable: bool = False
     blames_upstream: bool = False
+    is_verdict: bool = False
 
     def __init__(self, detail: str | None = None, *, sent: bool = True, http_status: int | None = None, retry_after: float | None = None) -> None:
         self.detail = detail or self.text
@@ -99,6 +107,7 @@ class StatusFailed(CallFailure):
         self.headers = headers
         self.retryable = True
         self.blames_upstream = http_status >= 500
+        self.is_verdict = http_status < 500 and http_status not in _LATER
 
 
 class GraphqlFailed(StatusFailed):

@@ -1,4 +1,7 @@
-"""Starts a second attempt beside a slow one; the first good answer wins and the other is cancelled."""
+"""Starts a second attempt beside a slow one; the first good answer wins and the other is cancelled.
+
+So does the first verdict of the upstream, such as a 404 or a 304: waiting longer would not change it.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +60,12 @@ class Race:
         self._task = asyncio.current_task()
         self._second: asyncio.Task[None] | None = None
         self._reply: Reply | None = None
+        self._failure: CallFailure | None = None
         self._is_first_running = True
         self._delay = 0.0
 
     async def run(self, delay: float) -> Reply:
-        """The first good answer, else the first attempt's failure."""
+        """The first good answer, or the upstream's verdict where that comes first; CallFailure once both have failed."""
         assert self._task is not None  # noqa: S101 - a stack runs in a task
         cancellations, self._delay = self._task.cancelling(), delay
         timer = asyncio.get_running_loop().call_later(delay, self._start)
@@ -70,9 +74,8 @@ class Race:
         except CallFailure as failure:
             first = failure
         except asyncio.CancelledError:
-            if self._reply is not None and self._task.uncancel() <= cancellations:
-                self._call.record.notes.append("the hedge won")
-                return self._reply
+            if self._has_won() and self._task.uncancel() <= cancellations:
+                return self._won("the hedge won")
             self._stop()
             raise
         else:
@@ -100,26 +103,42 @@ class Race:
         """The second attempt is a call of its own: each tells for itself what lingers of it."""
         try:
             self._reply = await self._send(replace(self._call))
-        except CallFailure:
-            return  # the first may still win; if not, its failure is the call's
-        if self._is_first_running and self._task is not None:
+        except CallFailure as failure:
+            self._failure = failure
+        if self._has_won() and self._is_first_running and self._task is not None:
             self._task.cancel()
 
+    def _has_won(self) -> bool:
+        return self._reply is not None or (self._failure is not None and self._failure.is_verdict)
+
+    def _won(self, how: str) -> Reply:
+        self._call.record.notes.append(how)
+        if self._reply is None:
+            assert self._failure is not None  # noqa: S101 - it has won by one of them
+            raise self._failure.with_traceback(None)
+        return self._reply
+
     async def _await_second(self, first: CallFailure) -> Reply:
-        """The first attempt has failed: the second decides, while anyone waits."""
+        """The first attempt has failed: the second decides, while anyone waits and it can say something else."""
         flight = self._call.flight
-        if self._second is None or (flight is not None and flight.is_cut):
+        if self._second is None or first.is_verdict or (flight is not None and flight.is_cut):
             self._stop()
             raise first
+        is_second_later = not self._second.done()
         try:
             await asyncio.wait((self._second,))
         except asyncio.CancelledError:
             self._stop()
             raise
-        if self._reply is None:
-            raise first
-        self._call.record.notes.append(f"the hedge won: the first attempt failed, {first.type}")
-        return self._reply
+        if not self._has_won():
+            raise self._last(first, is_second_later=is_second_later)
+        return self._won(f"the hedge won: the first attempt failed, {first.type}")
+
+    def _last(self, first: CallFailure, *, is_second_later: bool) -> CallFailure:
+        """Of two failures the answer that came last, which `http_status` tells of, else the one that did; what was never sent tells nothing."""
+        both = (first, self._failure) if is_second_later else (self._failure, first)
+        sent = [failure for failure in both if failure is not None and failure.sent] or [first]
+        return next((failure for failure in reversed(sent) if failure.http_status is not None), sent[-1])
 
     def _stop(self) -> None:
         if self._second is not None:

@@ -122,6 +122,7 @@ class PythonUpstream:
         except (OSError, RuntimeError) as exc:  # no process to be had, or we are closing
             raise InternalFailure from exc
         has_begun = True
+        record.attempts += 1  # at once: whoever runs out of time meanwhile has begun a request too
         try:
             await asyncio.wait((work.future,), timeout=None if expires == math.inf else expires - now())
             if not work.future.done():
@@ -137,9 +138,10 @@ class PythonUpstream:
             failure, blames = exc.type, exc.blames_upstream
             raise
         finally:
-            record.attempts += has_begun
             if has_begun:
                 self._runtime.emit(AttemptEnded(self.name, call.name, now() - began, failure, None, blames_upstream=blames))
+            else:
+                record.attempts -= 1
 
     def _leave(self, call: Call, work: Work) -> bool:
         """Leaves work that is not done to itself; whether it has begun."""

@@ -73,7 +73,8 @@ class Wire:
         if isinstance(answer, RuntimeError):
             raise answer
         failure = answer if isinstance(answer, CallFailure) else StatusFailed(answer) if type(answer) is int and answer >= 300 else None
-        call.record.http_status = 200 if failure is None else failure.http_status
+        if failure is None or failure.http_status is not None:
+            call.record.http_status = 200 if failure is None else failure.http_status
         if failure is not None:
             raise failure
         return Reply(Data.of(answer), 200)

@@ -302,3 +302,16 @@ async def test_a_304_validates_though_null_on_names_it() -> None:
     call = rig.call()
     assert await rig.outcome(call) == "data"
     assert call.record.notes == ["not modified: the data of the cache still holds"]
+
+
+async def test_a_revalidation_that_is_hedged_takes_the_first_304() -> None:
+    """Whichever attempt it comes to: the entry is fresh again at once."""
+    for script in ([(0.15, 304), (9, "never")], [(9, "never"), (0.05, 304)]):
+        whole = Reply(Data.of("kept"), 200, ((b"etag", b'"1"'),))
+        rig = Rig([(0.0, whole), *script], cache={"ttl": "1s", "stale_if_error": "1h"}, hedge={"after": "100ms", "budget": "100%"})
+        assert await rig.outcome() == "kept"
+        await asyncio.sleep(2)
+        began, call = rig.now(), rig.call()
+        reply = await rig.stack.send(call)
+        assert (reply.data.value, reply.state, call.record.http_status) == ("kept", "ok", 200)
+        assert rig.now() - began == pytest.approx(0.15)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from app.core.errors import ConnectFailed
+from app.core.errors import CallFailure, CircuitOpen, ConnectFailed, ProtocolFailed
 from app.core.events import BudgetSpent, Hedged
 from tests.fakes.policies import Rig
 from tests.fakes.virtual_time import virtual
@@ -56,12 +57,50 @@ async def test_one_failure_does_not_end_the_race(script: list[tuple[float, objec
     assert len(rig.wire) == 2
 
 
-async def test_when_both_fail_the_call_fails_with_the_first_ones_failure() -> None:
-    """Once both are over."""
-    rig = Rig([(0.15, ConnectFailed()), (0.2, 500)], hedge=HEDGE)
-    began = rig.now()
-    assert await rig.outcome() == "connect"
-    assert rig.now() - began == pytest.approx(0.3)
+@pytest.mark.parametrize(
+    ("first", "second", "failed"),
+    [
+        ((0.15, ConnectFailed()), (0.2, 500), ("status", 500)),
+        ((0.15, 503), (0.2, 500), ("status", 500)),
+        ((0.3, 503), (0.1, 500), ("status", 503)),
+        ((0.3, ConnectFailed()), (0.1, 500), ("status", 500)),
+        ((0.3, ConnectFailed()), (0.1, CircuitOpen()), ("connect", None)),
+        ((0.15, ProtocolFailed()), (0.2, ConnectFailed()), ("connect", None)),
+    ],
+)
+@BOTH
+async def test_when_both_fail_the_call_fails_with_what_was_answered_last(
+    first: tuple[float, Any], second: tuple[float, Any], failed: tuple[str, int | None], coalesce: bool
+) -> None:
+    """Once both are over; the failure and `http_status` are of one attempt."""
+    rig = Rig([first, second], hedge=HEDGE, coalesce=coalesce)
+    began, call = rig.now(), rig.call()
+    with pytest.raises(CallFailure) as failure:
+        await rig.stack.send(call)
+    assert (failure.value.type, failure.value.http_status) == failed
+    assert call.record.http_status == failed[1]
+    assert rig.now() - began == pytest.approx(max(first[0], 0.1 + second[0]))
+
+
+@pytest.mark.parametrize(("script", "ends"), [([(9, "never"), (0.05, 404)], 0.15), ([(0.15, 404), (9, "never")], 0.15)])
+@BOTH
+async def test_a_verdict_of_the_upstream_ends_the_race(script: list[tuple[float, Any]], ends: float, coalesce: bool) -> None:
+    """A 404 of either attempt is the call's, at once: the other would be told the same, and is cancelled."""
+    rig = Rig(script, hedge=HEDGE, coalesce=coalesce)
+    began, call = rig.now(), rig.call()
+    with pytest.raises(CallFailure) as failure:
+        await rig.stack.send(call)
+    assert (failure.value.http_status, call.record.http_status) == (404, 404)
+    assert rig.now() - began == pytest.approx(ends)
+    await asyncio.sleep(0.01)
+    assert rig.wire.cancelled == 1
+    rig.assert_nothing_is_left()
+
+
+async def test_an_answer_that_asks_for_another_time_is_no_verdict() -> None:
+    """The second attempt came too soon after others, the first may still be served."""
+    rig = Rig([(0.3, "good"), (0.05, 429)], hedge=HEDGE)
+    assert await rig.outcome() == "good"
 
 
 @BOTH
