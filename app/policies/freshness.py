@@ -65,7 +65,8 @@ def obey(entry: Entry, headers: Fields, wall: float) -> None:
 def _lifetime(control: Mapping[str, str], headers: Fields, wall: float) -> float | None:
     """`s-maxage` before `max-age` before `Expires`, less the `Age` that the answer has already (RFC 9111 section 4.2).
 
-    What cannot be read as seconds is none: such an answer is stale from the start (section 4.2.1).
+    What cannot be read as seconds is none: such an answer is stale from the start (section 4.2.1), as is one whose `Expires` is
+    past. Negative where its `Age` is over it: the stale windows count from the end of its freshness (RFC 5861 section 3).
     """
     seconds, expires = control.get("s-maxage", control.get("max-age")), field(headers, b"expires")
     if seconds is not None:
@@ -74,7 +75,7 @@ def _lifetime(control: Mapping[str, str], headers: Fields, wall: float) -> float
         said = _until(expires, field(headers, b"date"), wall)
     else:
         return None
-    return max(0.0, said - (_seconds(field(headers, b"age")) or 0.0))
+    return said - (_seconds(field(headers, b"age")) or 0.0)
 
 
 def _until(expires: str, date: str | None, wall: float) -> float:

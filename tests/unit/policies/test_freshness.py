@@ -6,7 +6,7 @@ import pytest
 
 from app.catalog.schema_policies import Cache
 from app.core.data import NULL
-from app.policies.freshness import directives, is_storable, lifetime, obey, use
+from app.policies.freshness import directives, is_storable, kept_for, lifetime, obey, use
 from app.policies.store import Entry
 
 WALL = 1_800_000_000.0
@@ -54,7 +54,7 @@ def test_other_answers_are_stored() -> None:
     [
         ({"cache_control": "max-age=60"}, 60),
         ({"cache_control": "max-age=60", "age": "45"}, 15),
-        ({"cache_control": "max-age=60", "age": "90"}, 0),
+        ({"cache_control": "max-age=60", "age": "90"}, -30),
         ({"cache_control": "s-maxage=5, max-age=60"}, 5),
         ({"cache_control": 'max-age="7"'}, 7),
         ({"cache_control": "max-age=-1"}, 0),
@@ -72,6 +72,14 @@ def test_other_answers_are_stored() -> None:
 def test_the_upstream_says_how_long(headers: dict[str, str], seconds: float) -> None:
     """s-maxage, max-age, Expires, less Age; `ttl` where nothing is said; nothing where it cannot be read (RFC 9111 section 4.2.1)."""
     assert lifetime(said(**headers), RESPECT) == seconds
+
+
+def test_what_was_stale_before_it_came_has_less_of_its_windows() -> None:
+    """They count from the end of its freshness (RFC 5861 section 3)."""
+    late = said(cache_control="max-age=10, stale-while-revalidate=20", age="15")
+    assert [use(late, RESPECT, 1000.0 + seconds) for seconds in (0, 14, 16)] == ["revalidate", "revalidate", "none"]
+    long_ago = said(cache_control="max-age=10, stale-while-revalidate=20", age="1000")
+    assert (use(long_ago, RESPECT, 1000.0), kept_for(long_ago, RESPECT) > 0) == ("none", False)
 
 
 def test_the_upstream_may_name_the_stale_windows() -> None:
