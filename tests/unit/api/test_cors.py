@@ -99,3 +99,13 @@ async def test_a_star_for_headers_grants_the_names_that_are_asked_for() -> None:
 async def test_options_without_a_preflight_goes_on() -> None:
     """An OPTIONS request of another kind is the application's."""
     assert (await ask(SPEC, "OPTIONS", origin=APP))["status"] == 401
+
+
+@pytest.mark.parametrize(("origin", "granted"), [(APP, APP), ("https://evil.example", None)])
+async def test_grants_of_a_proxied_upstream_are_not_ours(origin: str, granted: str | None) -> None:
+    """Who may read is what the catalog says, once."""
+    own = ((b"access-control-allow-origin", b"*"), (b"access-control-allow-credentials", b"true"), (b"x-own", b"1"))
+    answer = await ask(SPEC, own=own, origin=origin)
+    assert answer.get("access-control-allow-origin") == granted
+    assert "access-control-allow-credentials" not in answer
+    assert answer["x-own"] == "1"

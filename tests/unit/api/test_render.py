@@ -70,6 +70,21 @@ def test_a_key_of_any_scheme_is_a_credential() -> None:
     assert (b"cache-control", b"private, max-age=20") in headers
 
 
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        (("request", "address"), b"private, max-age=20"),
+        (("request", "id"), b"no-store"),
+        (("request",), b"no-store"),
+        (("request", "method"), b"max-age=20"),
+    ],
+)
+def test_an_answer_that_goes_by_who_asks_is_for_nobody_else(read: tuple[str, ...], expected: bytes) -> None:
+    """By the client's address, which no `Vary` can name, or by the request itself."""
+    headers = Renderer(Endpoint(get="/x"), {}, [read]).headers(answer(fresh_until=30.0), Context("id"), 10.0)
+    assert (b"cache-control", expected) in headers
+
+
 def test_the_envelope_costs_little_beside_the_data() -> None:
     """At most 15 % of what an answer costs as a whole (some 200 us); here: under 30 us for three calls of 1.5 KB."""
     outcomes = {name: Outcome(name, "ok", 1.0, 1.01, Data.of_raw(json.dumps("x" * 1500).encode()), attempts=1, http_status=200) for name in "abc"}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from app.api.openapi import Description
-from app.catalog.schema import Catalog
+from app.api.shapes import param_schema
+from app.catalog.schema import Catalog, Param
 from app.core.data import Data
 from app.core.scope import Scope
 from app.expressions.tree import parse_tree
@@ -113,7 +114,9 @@ def test_paths_that_differ_in_names_alone_are_one() -> None:
         app.add_api_route(endpoint[method.lower()], lambda: None, methods=[method], openapi_extra=description.operations[name])
     paths = description.document(app)["paths"]
     assert list(paths) == ["/same/{y}"]
-    assert [(one["name"], one["in"]) for one in paths["/same/{y}"]["delete"]["parameters"]] == [("y", "path"), ("y", "query")]
+    parameters = paths["/same/{y}"]["delete"]["parameters"]
+    assert [(one["name"], one["in"]) for one in parameters] == [("y", "path"), ("y", "query")]
+    assert parameters[0]["description"] == "Errors call it `x`."
 
 
 def test_a_param_with_a_default_need_not_be_sent() -> None:
@@ -121,3 +124,40 @@ def test_a_param_with_a_default_need_not_be_sent() -> None:
     endpoint = {"get": "/x", "params": {"p": {"required": True, "default": "d"}}, "calls": {"a": {"upstream": "u", "path": "/"}}}
     description = Description(Catalog.model_validate({"upstreams": {"u": {"url": "http://u"}}, "endpoints": {"x": endpoint}}))
     assert description.operations["x"]["parameters"][0]["required"] is False
+
+
+@pytest.mark.parametrize(("endpoint", "has_body"), [
+    ({"post": "/x", "calls": {"a": {"upstream": "u", "path": "/", "method": "GET"}}}, False),
+    ({"post": "/x", "calls": {"a": {"upstream": "u", "path": "/", "body": "{body}"}}}, True),
+    ({"delete": "/x", "calls": {"a": {"upstream": "u", "path": "/", "query": {"q": "{body.q}"}}}}, True),
+    ({"get": "/x", "calls": {"a": {"upstream": "u", "path": "/", "when": "body.go"}}}, True),
+    ({"get": "/x", "calls": {"a": {"upstream": "said", "path": "/"}}}, True),
+    ({"post": "/x", "body": {}, "calls": {"a": {"upstream": "u", "path": "/", "method": "GET"}}}, True),
+    ({"post": "/x", "proxy": {"upstream": "u", "path": "/"}}, True),
+    ({"get": "/x", "proxy": {"upstream": "u", "path": "/"}}, False),
+])  # fmt: skip
+def test_a_body_is_documented_where_it_is_looked_at(endpoint: dict[str, Any], has_body: bool) -> None:
+    """Declared, read by an expression of the endpoint or its upstreams, or passed through; and so are the statuses of a bad one."""
+    upstreams = {"u": {"url": "http://u"}, "said": {"url": "http://s", "headers": {"x-q": "{body.q}"}}}
+    operation = Description(Catalog.model_validate({"upstreams": upstreams, "endpoints": {"x": endpoint}})).operations["x"]
+    assert ("requestBody" in operation) is has_body
+    assert ("415" in operation["responses"]) is (has_body and "proxy" not in endpoint)
+
+
+def test_what_fails_through_a_proxy_may_be_the_upstreams_own() -> None:
+    """Of any media type, beside our problem documents."""
+    endpoint = {"get": "/x", "proxy": {"upstream": "u", "path": "/"}}
+    responses = Description(Catalog.model_validate({"upstreams": {"u": {"url": "http://u"}}, "endpoints": {"x": endpoint}})).operations["x"][
+        "responses"
+    ]
+    assert {media for status in ("502", "default") for media in responses[status]["content"]} == {"*/*", "application/problem+json"}
+
+
+@pytest.mark.parametrize(("written", "told"), [
+    ("^[a-z-]+$", "^[a-z-]+$"), ("[a-z]+", "^(?:[a-z]+)$"), ("^a|b$", "^(?:^a|b$)$"), (r"^a\$", r"^(?:^a\$)$"), (r"^\d{3}$", r"^\d{3}$"),
+])  # fmt: skip
+def test_a_pattern_is_told_as_it_holds(written: str, told: str) -> None:
+    """JSON Schema searches, a param's pattern matches the whole text; of a list that of its items."""
+    assert param_schema(Param.model_validate({"in": "query", "pattern": written}))["pattern"] == told
+    listed = Param.model_validate({"in": "query", "type": "array", "items": {"type": "string", "pattern": written}})
+    assert param_schema(listed)["items"]["pattern"] == told
