@@ -227,7 +227,7 @@ def _failures(endpoint: Endpoint, *, takes_body: bool) -> dict[str, Any]:
     if takes_body and endpoint.proxy is None:
         statuses |= {"413", "415"}
     for spec in endpoint.calls.values():
-        if spec.required or (spec.required is None and len(endpoint.calls) == 1 and not spec.has_fallback):
+        if endpoint.requires(spec):
             statuses |= {str(status) for status in spec.pass_status}
     problem: dict[str, Any] = {"application/problem+json": {"schema": {"$ref": _REF + "Problem"}}}
     if endpoint.proxy is not None:

@@ -170,7 +170,7 @@ def _laid_over(below: Headers, above: list[tuple[str, str]]) -> Headers:
 def _to_client(answer: Streamed) -> RawHeaders:
     """The upstream's headers without those that are ours, and without a length where there is no content (RFC 9110 section 8.6)."""
     dropped = _OURS_TO_CLIENT | {b"content-length"} if answer.status == _NO_CONTENT else _OURS_TO_CLIENT
-    return [(name, value) for name, value in answer.headers if name not in dropped]
+    return [(name, value) for name, value in answer.fields if name not in dropped]
 
 
 def _as_sent(query: bytes) -> str:

@@ -61,13 +61,12 @@ def _of_call(endpoint: Endpoint, name: str, schema: Schema, components: Mapping[
         return {}
     if spec.each is not None:
         schema = _with_gaps(schema, components)
-    is_required = spec.required if spec.required is not None else len(endpoint.calls) == 1 and not spec.has_fallback
     others: list[Schema] = []
     if spec.has_fallback:
         others = _of_fallback(spec, schema, components)
     if {} in others:
         return {}
-    if not is_required or spec.when is not None or spec.null_on:
+    if not endpoint.requires(spec) or spec.when is not None or spec.null_on:
         others.append(NULL)
     return _any_of([schema, *others])
 

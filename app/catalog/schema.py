@@ -210,6 +210,10 @@ class Endpoint(Model):
         """Whether a `response` is written."""
         return "response" in self.model_fields_set
 
+    def requires(self, call: CallSpec) -> bool:
+        """Whether the failure of this call of its own ends the answer: as said; the only call's does, unless it has a fallback."""
+        return call.required if call.required is not None else len(self.calls) == 1 and not call.has_fallback
+
 
 class Catalog(Model):
     """A whole catalog, resolved."""

@@ -15,7 +15,7 @@ class Answer(Struct):
 
     `parts`: top-level key to JSON value, in declared order; None where the answer has no fixed keys (`response` is one
     expression or a merge): then `whole` holds it. `outcomes`: in declared order, of the calls that had settled.
-    `failed` is the outcome that decided, where the answer failed as a whole (a required call, or every call).
+    `failed`: the answer failed as a whole (a required call, or every call).
     """
 
     outcomes: Mapping[str, Outcome]

@@ -62,9 +62,15 @@ def compile_plan(name: str, endpoint: Endpoint, wired: Mapping[str, Wired], runt
     reads = [r for _, own in compiled for r in own] + response_reads
     every_name = frozenset(n for r in [*reads, *([allow] if allow else [])] for n in r.names)
     return Plan(
-        name, endpoint, tuple(step for step, _ in compiled), None if endpoint.proxy else parts, whole, allow,
-        _uses(endpoint, reads), every_name,
-    )  # fmt: skip
+        name=name,
+        spec=endpoint,
+        steps=tuple(step for step, _ in compiled),
+        parts=None if endpoint.proxy else parts,
+        whole=whole,
+        allow=allow,
+        uses=_uses(endpoint, reads),
+        reads=every_name,
+    )
 
 
 def _step(name: str, spec: CallSpec, endpoint: Endpoint, wired: Wired) -> tuple[Step, list[Reads]]:
@@ -81,19 +87,24 @@ def _step(name: str, spec: CallSpec, endpoint: Endpoint, wired: Wired) -> tuple[
     reads = [*asked, *([fallback] if fallback is not None else [])]
     own_forward = spec.forward if spec.forward != endpoint.forward and any("request" in r.names for r in reads) else None
     step = Step(
-        name, spec, "CALL" if is_python else method, needs,
-        tuple(n for n in dict.fromkeys(spec.after) if n not in needs), _is_required(spec, endpoint), prepare, stack.send, stack,
-        when, each, parse_expression(spec.select, over="body") if spec.select else None,
-        _fallback(fallback), own_forward, compile_schema(spec.json_schema) if _is_validated(spec) else None, _every(spec, endpoint),
-    )  # fmt: skip
+        name=name,
+        spec=spec,
+        method="CALL" if is_python else method,
+        needs=needs,
+        after=tuple(n for n in dict.fromkeys(spec.after) if n not in needs),
+        required=endpoint.requires(spec),
+        prepare=prepare,
+        send=stack.send,
+        stack=stack,
+        when=when,
+        each=each,
+        select=parse_expression(spec.select, over="body") if spec.select else None,
+        fallback=_fallback(fallback),
+        forward=own_forward,
+        validate=compile_schema(spec.json_schema) if _is_validated(spec) else None,
+        every=_every(spec, endpoint),
+    )
     return step, reads
-
-
-def _is_required(spec: CallSpec, endpoint: Endpoint) -> bool:
-    """As said; the only call of an endpoint is required unless it has a fallback."""
-    if spec.required is not None:
-        return spec.required
-    return len(endpoint.calls) == 1 and not spec.has_fallback
 
 
 def _is_validated(spec: CallSpec) -> bool:

@@ -57,11 +57,6 @@ class Streamed:
         self._chunks = chunks
         self._aclose = aclose
 
-    @property
-    def headers(self) -> Fields:
-        """The header fields, names in lower case, hop-by-hop ones already taken out."""
-        return self.fields
-
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
 
