@@ -17,7 +17,8 @@ from app.catalog.schema import Endpoint, Proxy, Upstream
 from app.core.call import Call, Headers, Reading, Record
 from app.core.context import Context
 from app.core.errors import CallFailure
-from app.engine.forwarding import HOP_BY_HOP, forwarded_query, named_by_connection
+from app.core.http import HOP_BY_HOP
+from app.engine.forwarding import forwarded_query, named_by_connection
 from app.engine.plan import Inputs, Plan
 from app.engine.run import new_scope
 from app.expressions.bind import header_binder, path_binder, query_binder, urlencode

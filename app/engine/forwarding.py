@@ -8,14 +8,10 @@ from typing import Literal, TypeAlias
 from app.catalog.schema import Forward
 from app.core.call import Headers
 from app.core.context import Context, text_of
+from app.core.http import HOP_BY_HOP
 
 Rule: TypeAlias = list[str] | Literal["*"]
 """Names, or `"*"` for all (also beside names, for those that it leaves out)."""
-
-HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"}
-)
-"""Fields of one connection (RFC 9110 section 7.6.1): never forwarded, not even by name."""
 
 OURS = frozenset({"host", "content-length", "content-encoding", "accept-encoding", "expect", "x-request-id", "traceparent", "tracestate"})
 """Fields that we write ourselves: never forwarded, not even by name."""

@@ -8,14 +8,9 @@ from app import __version__
 from app.core.call import Headers
 from app.core.context import Context
 from app.core.errors import ExpressionFailed
+from app.core.http import HOP_BY_HOP
 from app.upstream.origin import Origin
 
-IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
-"""RFC 9110 section 9.2.2."""
-HOP_BY_HOP = frozenset((
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-))  # fmt: skip
-"""RFC 9110 section 7.6.1, and what went by that name before."""
 _OURS = HOP_BY_HOP | {"content-length", "expect", "traceparent", "tracestate", "x-request-id"}
 _TELLS_LENGTH = frozenset(("POST", "PUT", "PATCH"))
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -12,13 +12,13 @@ from app.core.call import Call
 from app.core.data import NULL, Data
 from app.core.errors import CallFailure, StatusFailed, TimedOut, unsent
 from app.core.events import AttemptEnded
+from app.core.http import HOP_BY_HOP, IDEMPOTENT
 from app.core.http_date import moment
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.upstream.answer import NO_TIME, Answer, Fields, Streamed, Timing, field
 from app.upstream.decode import Decoder
 from app.upstream.graphql import graphql_data
-from app.upstream.head import HOP_BY_HOP, IDEMPOTENT
 from app.upstream.origin import Origin
 from app.upstream.redirect import STATUSES, Hop, hop
 from app.upstream.site import Site

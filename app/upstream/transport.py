@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 import httpx
 
 from app.core.errors import CallFailure, ConnectFailed, TimedOut, TlsFailed
+from app.core.http import IDEMPOTENT
 from app.upstream.dial import Dialer
-from app.upstream.head import IDEMPOTENT
 from app.upstream.origin import Origin
 from app.upstream.pool import Bounds, Pool
 from app.upstream.resolve import Resolver

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.context import Context
-from app.engine.forwarding import HOP_BY_HOP, OURS, forwarded_headers
+from app.core.http import HOP_BY_HOP
+from app.engine.forwarding import OURS, forwarded_headers
 from tests.fakes.plans import Bench, Script
 
 pytestmark = pytest.mark.virtual_time
