@@ -14,6 +14,7 @@ from typing import Any
 
 from app.api.jwks import Keys, NoKeys
 from app.api.limits import Rates
+from app.api.presented import Headers, Repeated, presented
 from app.api.problems import Problem
 from app.api.tokens import Tokens
 from app.catalog.schema import ApiKey, Catalog, Scheme
@@ -25,9 +26,6 @@ from app.core.scope import Scope
 from app.engine.plan import Plan
 from app.expressions.values import is_true
 from app.upstream.fetch import fetch
-
-Headers = Sequence[tuple[str, str]]
-"""Names in lower case; values as they came (latin-1)."""
 
 
 class ApiKeys:
@@ -42,14 +40,14 @@ class ApiKeys:
         return f'ApiKey realm="{self.name}", header="{self._shown}"'
 
     def credential(self, headers: Headers) -> str | None:
-        """What stands in the scheme's header."""
-        return next((value for name, value in headers if name == self.header), None)
+        """What stands in the scheme's header. Raises Repeated."""
+        return presented(headers, self.header)
 
     def written(self, key: str) -> str:
         """A key as it stands in the header."""
         return key
 
-    async def judge(self, key: str) -> Identity | None:
+    async def judge(self, key: str, until: float | None = None) -> Identity | None:
         """Whose key it is. Every digest is compared, each in constant time: the time says nothing of which came near."""
         digest = hashlib.sha256(key.encode("latin-1", "replace")).digest()
         holders = [holder for holder, known in self._digests if hmac.compare_digest(known, digest)]
@@ -61,21 +59,21 @@ class Gate:
 
     def __init__(self, catalog: Catalog, folder: Path, client: Any, runtime: Runtime) -> None:
         self.schemes: Mapping[str, Scheme] = catalog.auth
+        self._runtime = runtime
         self._judges = {name: _judge(name, spec, folder, client, runtime) for name, spec in catalog.auth.items()}
         self._rates = Rates(catalog.endpoints, runtime)
 
-    async def identify(self, schemes: Sequence[str], headers: Headers) -> Identity | None:
-        """The first of the schemes that holds; None where none is asked for. Raises Problem 401, 503."""
+    async def identify(self, schemes: Sequence[str], headers: Headers, patience: float | None = None) -> Identity | None:
+        """The first of the schemes that holds; None where none is asked for. Raises Problem 401, 503; waits at most `patience` seconds for keys."""
         if not schemes:
             return None
+        until = self._runtime.now() + patience if patience is not None else None
         rejected, unknown = set(), False
-        for name in schemes:
-            judge = self._judges[name]
-            credential = judge.credential(headers)
+        for name, credential in self._presented(schemes, headers):
             if credential is None:
                 continue
             try:
-                identity = await judge.judge(credential)
+                identity = await self._judges[name].judge(credential, until)
             except NoKeys:
                 unknown = True
                 continue
@@ -86,9 +84,16 @@ class Gate:
             raise _unchecked()
         raise self._unauthorized(schemes, rejected)
 
-    def _unauthorized(self, schemes: Sequence[str], rejected: set[str]) -> Problem:
+    def _presented(self, schemes: Sequence[str], headers: Headers) -> list[tuple[str, str | None]]:
+        """Each scheme's credential. Raises Problem 401 where a header is repeated: an upstream could take the value that was not checked."""
+        try:
+            return [(name, self._judges[name].credential(headers)) for name in schemes]
+        except Repeated as repeated:
+            raise self._unauthorized(schemes, set(), f"The header {repeated.header} is sent more than once.") from None
+
+    def _unauthorized(self, schemes: Sequence[str], rejected: set[str], detail: str | None = None) -> Problem:
         challenges = dict.fromkeys(self._judges[name].challenge(is_rejected=name in rejected) for name in schemes)
-        return Problem(401, headers=[("www-authenticate", challenge) for challenge in challenges])
+        return Problem(401, detail, headers=[("www-authenticate", challenge) for challenge in challenges])
 
     def authorize(self, plan: Plan, scope: Scope) -> None:
         """Raises Problem 403 where `allow` says no, or cannot be computed."""
@@ -128,15 +133,14 @@ class Gate:
         return Tokens.header, f"Bearer {text}"
 
     async def verify(self, headers: Headers) -> None:
-        """Whatever credentials are presented must hold for some scheme. Raises Problem 401, 503; none at all is fine."""
+        """Whatever credentials are presented must hold for some scheme, each once. Raises Problem 401, 503; none at all is fine."""
         holds: dict[str, bool] = {}
         unknown = False
-        for judge in self._judges.values():
-            credential = judge.credential(headers)
+        for name, credential in self._presented(tuple(self._judges), headers):
             if credential is None:
                 continue
             try:
-                holds[credential] = holds.get(credential, False) or await judge.judge(credential) is not None
+                holds[credential] = holds.get(credential, False) or await self._judges[name].judge(credential) is not None
             except NoKeys:
                 unknown = True
                 holds.setdefault(credential, False)

@@ -72,7 +72,12 @@ def end_payload(code: EndCode) -> ErrorPayload:
 def payload_of(problem: Problem) -> ErrorPayload:
     """The live protocol's words for an answer that failed (its status may be an upstream's own)."""
     wait = round(problem.retry_after * 1000) if problem.retry_after is not None else msgspec.UNSET
-    return ErrorPayload("failed", problem.detail, problem.status in _RETRYABLE, wait)
+    return ErrorPayload("failed", words(problem), problem.status in _RETRYABLE, wait)
+
+
+def words(problem: Problem) -> str:
+    """What a problem says, without the header that REST has and a WebSocket has not."""
+    return problem.detail.replace("Retry-After seconds", "retry_after_ms milliseconds")
 
 
 def _encoded(event: State) -> str:

@@ -1,8 +1,9 @@
 """The keys that tokens are checked by (RFC 7517): from a file or a URL, kept while they cannot be had anew.
 
-A set is fetched when it is first needed, again in the background when it is ten minutes old, and at once for a key id
-that it does not hold (a key was just rotated in); the last at a bounded rate, since anybody can make up key ids. Each key
-serves only the algorithms of its own kind (RFC 8725 section 3.1), narrowed by its `alg`, `use` and `key_ops`.
+A set is fetched when it is first needed, again in the background when it is ten minutes old, and at once for a token that
+no key of it fits (one was just rotated in); the last at a bounded rate, since anybody can make up tokens. A set that was
+fetched counts whatever is in it: without a usable key it lets nobody in. Each key serves only the algorithms of its own
+kind (RFC 8725 section 3.1), narrowed by its `alg`, `use` and `key_ops`.
 """
 
 from __future__ import annotations
@@ -15,23 +16,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from joserfc.errors import JoseError, SecurityWarning
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import import_key
 
-from app.core.errors import CallFailure
 from app.core.runtime import Runtime
 from app.policies.bucket import Bucket
 
 FRESH = 600.0
 """Seconds after which a set is fetched again in the background."""
+STALE_RETRY = 60.0
+"""Seconds after which it is, once that has failed."""
 RATE, BURST = 0.1, 2
 """Fetches a second, and at once, for want of a key: two rotations in quick succession."""
 RETRY = 1.0
-"""Seconds between fetches while there are no keys at all."""
+"""Seconds between fetches while there is no set at all."""
+DOWN = 10.0
+"""Seconds after a failed fetch in which, while there is no set, nobody waits for the next one."""
 MOST_KEYS = 100
 MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3."""
 
+_TEXTS = ("kty", "crv", "alg", "kid", "use")
 _EDWARDS = frozenset({"EdDSA", "Ed25519", "Ed448"})
 _SERVES: dict[tuple[str, str | None], frozenset[str]] = {
     ("RSA", None): frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),
@@ -48,7 +53,7 @@ ALGORITHMS = frozenset().union(*_SERVES.values())
 _log = logging.getLogger("merganser.auth")
 
 Load = Callable[[], Awaitable[bytes]]
-"""Gives the document; raises CallFailure or OSError."""
+"""Gives the document; whatever it raises, the set cannot be had."""
 
 
 class NoKeys(Exception):
@@ -68,15 +73,12 @@ class Key:
 
 
 def parse(document: bytes) -> tuple[Key, ...]:
-    """The usable keys of a set. ValueError if it is no set, or none of them can check a signature."""
+    """The usable keys of a set, which may be none. ValueError if it is no set."""
     listed = orjson.loads(document)
     entries = listed.get("keys") if isinstance(listed, dict) else None
     if not isinstance(entries, list):
         raise ValueError("not a JSON Web Key Set")
-    keys = tuple(key for entry in entries[:MOST_KEYS] if (key := _key(entry)) is not None)
-    if not keys:
-        raise ValueError("no usable key")
-    return keys
+    return tuple(key for entry in entries[:MOST_KEYS] if (key := _key(entry)) is not None)
 
 
 def _key(entry: Any) -> Key | None:
@@ -90,24 +92,25 @@ def _key(entry: Any) -> Key | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)
             key: Any = import_key(entry)
-    except (JoseError, ValueError, TypeError):
+    except Exception:  # whatever the library makes of an odd key, the others of the set are good
         _log.warning("a key of a JWKS cannot be used: %.64s", entry.get("kid"))
         return None
     if entry["kty"] == "RSA" and key.public_key.key_size < MIN_RSA_BITS:
         _log.warning("an RSA key of a JWKS is under 2048 bits: %.64s", entry.get("kid"))
         return None
-    kid = entry.get("kid")
-    return Key(kid if isinstance(kid, str) else None, serves, key)
+    return Key(entry.get("kid"), serves, key)
 
 
 def _serves(entry: dict[str, Any]) -> frozenset[str]:
-    kind, curve, alg, operations = entry.get("kty"), entry.get("crv"), entry.get("alg"), entry.get("key_ops")
-    serves = _SERVES.get((str(kind), str(curve) if kind in ("EC", "OKP") else None), frozenset())
+    if not all(isinstance(entry.get(name), str | None) for name in _TEXTS):
+        return frozenset()
+    kind, curve, alg, operations = entry.get("kty", ""), entry.get("crv"), entry.get("alg"), entry.get("key_ops")
+    serves = _SERVES.get((kind, curve if kind in ("EC", "OKP") else None), frozenset())
     if entry.get("use", "sig") != "sig" or (isinstance(operations, list) and not {"verify", "sign"} & {str(one) for one in operations}):
         return frozenset()
     if alg is None:
         return serves
-    return serves & (_EDWARDS if alg in _EDWARDS else {str(alg)})
+    return serves & (_EDWARDS if alg in _EDWARDS else {alg})
 
 
 class Keys:
@@ -117,32 +120,48 @@ class Keys:
         self.where, self.version = where, 0
         self._load, self._runtime = load, runtime
         self._keys: tuple[Key, ...] = ()
-        self._document = b""
-        self._loaded_at = self._tried_at = float("-inf")
+        self._document: bytes | None = None
+        self._tried_at = self._failed_at = float("-inf")
+        self._stale_at = float("inf")
         self._wants = Bucket(RATE, BURST)
         self._flight: asyncio.Task[None] | None = None
 
-    async def find(self, kid: str | None, algorithm: str) -> list[Key]:
-        """The keys that may have signed a token of this key id and algorithm. Raises NoKeys."""
-        if not self._keys:
-            await self._first()
-        elif self._runtime.now() - self._loaded_at > FRESH:
-            self._refresh()
-        found = self._held(kid, algorithm)
-        if not found and kid is not None and all(key.id != kid for key in self._keys) and self._wants.reserve(self._runtime.now(), 0.0) is not None:
-            await asyncio.shield(self._refresh())
-            found = self._held(kid, algorithm)
-        return found
-
-    def _held(self, kid: str | None, algorithm: str) -> list[Key]:
+    async def find(self, kid: str | None, algorithm: str, until: float | None = None) -> list[Key]:
+        """The keys that may have signed a token of this key id and algorithm. Raises NoKeys where there is no set, nor by `until`."""
+        if self._document is None:
+            await self._first(until)
         return [key for key in self._keys if algorithm in key.algorithms and (kid is None or key.id in (kid, None))]
 
-    async def _first(self) -> None:
+    def has(self, kid: str | None) -> bool:
+        """Whether a key goes by this id."""
+        return kid is not None and any(key.id == kid for key in self._keys)
+
+    def freshen(self) -> None:
+        """Has an old set fetched anew in the background."""
+        if self._runtime.now() > self._stale_at:
+            self._refresh()
+
+    async def renew(self, until: float | None = None) -> bool:
+        """Whether there are other keys by `until`, of a fetch for want of one: its turns are few, but who comes while one runs waits along."""
+        if self._flight is None and self._wants.reserve(self._runtime.now(), 0.0) is None:
+            return False
+        version = self.version
+        await self._landing(until)
+        return self.version != version
+
+    async def _first(self, until: float | None) -> None:
         now = self._runtime.now()
-        if self._flight is not None or now - self._tried_at >= RETRY:
-            await asyncio.shield(self._refresh())
-        if not self._keys:
+        if now - self._failed_at >= DOWN:
+            await self._landing(until)
+        elif now - self._tried_at >= RETRY:
+            self._refresh()
+        if self._document is None:
             raise NoKeys
+
+    async def _landing(self, until: float | None) -> None:
+        """Waits for the fetch at most until then; it goes on for the others."""
+        patience = None if until is None else max(0.0, until - self._runtime.now())
+        await asyncio.wait((self._refresh(),), timeout=patience)
 
     def _refresh(self) -> asyncio.Task[None]:
         """One fetch at a time: who comes while it runs waits for the same one."""
@@ -158,14 +177,23 @@ class Keys:
     async def _fetch(self) -> None:
         try:
             document = await self._load()
-            keys = parse(document)
-        except (CallFailure, OSError, ValueError) as failure:
-            _log.warning("the keys of %s cannot be had (%s); old ones are kept", self.where, type(failure).__name__)
-            self._loaded_at = self._runtime.now() - FRESH + 60.0 if self._keys else float("-inf")
+            keys = self._keys if document == self._document else parse(document)
+        except Exception as failure:  # whatever is published, and whatever a library makes of it: this set cannot be had
+            self._failed(failure)
             return
-        self._loaded_at = self._runtime.now()
-        if document != self._document:
-            self._document, self._keys, self.version = document, keys, self.version + 1
+        self._stale_at = self._runtime.now() + FRESH
+        if document == self._document:
+            return
+        if not keys:
+            _log.warning("the keys of %s: none of the set can be used, no token is taken", self.where)
+        self._document, self._keys, self.version = document, keys, self.version + 1
+
+    def _failed(self, failure: Exception) -> None:
+        self._failed_at = self._runtime.now()
+        if self._document is not None:
+            self._stale_at = self._failed_at + STALE_RETRY
+        kept = "there are none" if self._document is None else "old ones are kept"
+        _log.warning("the keys of %s cannot be had (%s); %s", self.where, type(failure).__name__, kept)
 
     def __repr__(self) -> str:
         return f"<Keys {self.where}: {len(self._keys)}>"

@@ -70,8 +70,8 @@ class Desk:
         """The client with its credentials. Raises Problem 401 where the token or one of the upgrade's is bad, 503 where none can be judged."""
         own = [await self._gate.stand_in(token)] if token is not None else []
         await self._gate.verify(headers)
-        kept = [pair for pair in headers if not own or pair[0] != own[0][0]]
-        return Client([*kept, *own], address, [*own, *headers])
+        mine = [*(pair for pair in headers if not own or pair[0] != own[0][0]), *own]
+        return Client(mine, address, mine)
 
     # --- what
 
@@ -100,7 +100,9 @@ class Desk:
 
     async def _inputs(self, plan: Plan, client: Client, given: Mapping[str, Any], request_id: str) -> tuple[Inputs, float | None]:
         """401, 429, 422, 403, in this order; 429 last where `allow` decides who is counted."""
-        identity = await self._gate.identify(plan.spec.auth, client.credentials) if plan.spec.auth else None
+        identity = await self._gate.identify(plan.spec.auth, client.credentials, plan.spec.deadline) if plan.spec.auth else None
+        if identity is not None:  # what has been judged goes on, not what a param says in its place
+            given = {name: value for name, value in given.items() if _place(plan, name) != "header" or name.lower() != identity.header}
         headers = _headers(plan, client.headers, given)
         context = Context(request_id, "GET", client.address, headers, _query(plan, given), identity, *continued(list(client.headers)))
         if plan.allow is None:
@@ -123,7 +125,7 @@ def _can_be_live(plan: Plan) -> bool:
 def _said(problem: Problem) -> str:
     """The problem in one line, with the first fault of the params, or that of the body, which no subscription has."""
     if not problem.errors:
-        return problem.detail
+        return frames.words(problem)
     first = problem.errors[0]
     return f"{'.'.join(str(key) for key in first['loc'][1:]) or first['loc'][0]}: {first['msg']}"
 

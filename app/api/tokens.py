@@ -8,7 +8,8 @@ import math
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,20 +18,19 @@ from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 
 from app.api.jwks import ALGORITHMS, Key, Keys
+from app.api.presented import Headers, presented
 from app.catalog.schema import Jwt
 from app.core.errors import DecodeFailed
 from app.core.identity import LEEWAY, Identity
 from app.upstream.strict_json import checked
 
 MOST_BYTES = 16 << 10
-MOST_TRIES = 10
-"""Keys that are tried for a token that names none."""
+MOST_TRIES = 32
+"""Keys that are tried for a token that names none: 1 to 3 ms of RS256, so that made-up tokens do not cost much more."""
 REMEMBERED = 1024
 """Tokens whose signature need not be checked again."""
 _BEARER = re.compile(r"bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*)", re.IGNORECASE)
 _ANY_BEARER = re.compile(r"bearer(?![A-Za-z0-9_-]) *(.*)", re.IGNORECASE | re.DOTALL)
-
-Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Tokens:
         return f'Bearer realm="{self.name}"' + (', error="invalid_token"' if is_rejected else "")
 
     def credential(self, headers: Headers) -> str | None:
-        """What stands in `Authorization: Bearer`; None where there is no such header."""
-        value = next((value for name, value in headers if name == self.header), None)
+        """What stands in `Authorization: Bearer`; None where there is no such header. Raises Repeated."""
+        value = presented(headers, self.header)
         found = _ANY_BEARER.fullmatch(value) if value is not None else None
         return found[1] if found else None
 
@@ -66,14 +66,15 @@ class Tokens:
         """A token as it stands in the header."""
         return f"Bearer {token}"
 
-    async def judge(self, token: str) -> Identity | None:
-        """Who the token says it is of, if it holds; None if it does not. Raises NoKeys."""
+    async def judge(self, token: str, until: float | None = None) -> Identity | None:
+        """Who the token says it is of, if it holds; None if it does not. Raises NoKeys where there are none, nor by `until`."""
         if len(token) > MOST_BYTES or not _BEARER.fullmatch("bearer " + token):
             return None
         digest = hashlib.sha256(token.encode("ascii")).digest()
+        self.keys.freshen()
         judged = self._judged.get(digest)
         if judged is None or judged.version != self.keys.version:
-            judged = await self._check(token, digest)
+            judged = await self._check(token, digest, until)
             if judged is None:
                 return None
             self._remember(digest, judged)
@@ -88,7 +89,7 @@ class Tokens:
         if len(self._judged) > REMEMBERED:
             self._judged.popitem(last=False)
 
-    async def _check(self, token: str, digest: bytes) -> _Judged | None:
+    async def _check(self, token: str, digest: bytes, until: float | None) -> _Judged | None:
         """The signature and the claims that do not change with time."""
         head = _object(_decoded(token.partition(".")[0]))
         if head is None or "crit" in head:
@@ -96,11 +97,10 @@ class Tokens:
         algorithm, kid = head.get("alg"), head.get("kid")
         if not isinstance(algorithm, str) or algorithm not in self._algorithms or not isinstance(kid, str | None):
             return None
-        for key in (await self.keys.find(kid, algorithm))[:MOST_TRIES]:
-            payload = _verified(token, key, algorithm)
-            if payload is not None:
-                return self._identified(_object(payload), digest)
-        return None
+        payload = _verified(token, await self.keys.find(kid, algorithm, until), algorithm)
+        if payload is None and not self.keys.has(kid) and await self.keys.renew(until):
+            payload = _verified(token, await self.keys.find(kid, algorithm, until), algorithm)
+        return self._identified(_object(payload), digest) if payload is not None else None
 
     def _identified(self, claims: dict[str, Any] | None, digest: bytes) -> _Judged | None:
         if claims is None or (self.spec.issuer is not None and claims.get("iss") != self.spec.issuer):
@@ -119,14 +119,14 @@ class Tokens:
         return _Judged(identity, float(not_before), self.keys.version)
 
 
-def _verified(token: str, key: Key, algorithm: str) -> bytes | None:
-    """The payload, if this key signed it by this algorithm."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SecurityWarning)  # EdDSA has a new name (RFC 9864); issuers still use the old one
-            return jws.deserialize_compact(token, key.key, algorithms=[algorithm]).payload
-    except (JoseError, ValueError):
-        return None
+def _verified(token: str, keys: list[Key], algorithm: str) -> bytes | None:
+    """The payload, if one of these keys signed it by this algorithm."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SecurityWarning)  # EdDSA has a new name (RFC 9864); issuers still use the old one
+        for key in keys[:MOST_TRIES]:
+            with suppress(JoseError, ValueError):
+                return jws.deserialize_compact(token, key.key, algorithms=[algorithm]).payload
+    return None
 
 
 def _decoded(segment: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ AUTH: dict[str, Any] = {
     "partner": {"type": "api_key", "keys": {name: "sha256:" + hashlib.sha256(key.encode()).hexdigest() for name, key in KEYS.items()}},
     "user": {**RULES, "jwks": "keys.json"},
     "any": {**RULES, "jwks": "keys.json", "algorithms": ["RS256", "ES256", "EdDSA", "HS256"]},
-    "url": {**RULES, "jwks": "https://id.test/jwks"},
+    "url": {**RULES, "jwks": "https://id.test/jwks", "algorithms": ["RS256", "ES256"]},
 }
 MAIN, ALL = jwk(SIGNER, "main", alg="RS256", use="sig"), [jwk(CURVE, "curve", alg="ES256"), jwk(EDWARDS, "edwards"), jwk(SHARED, "shared")]
 
@@ -52,18 +54,25 @@ class World:
         self.clock, self.folder = Clock(), folder
         self.served: list[Any] = []
         self.answer: Callable[[], httpx.Response] = lambda: httpx.Response(200, content=key_set(MAIN))
+        self.answers = asyncio.Event()
+        self.answers.set()
         (folder / "keys.json").write_bytes(key_set(MAIN, *ALL))
         self.tasks = Tasks(lambda name, fault: pytest.fail(f"{name}: {fault!r}"))
         self.client = httpx.AsyncClient(transport=httpx.MockTransport(self._serve))
         self.gate = Gate(Catalog.model_validate({"auth": AUTH}), folder, self.client, Runtime(self.tasks, self.clock))
 
-    def _serve(self, request: httpx.Request) -> httpx.Response:
+    async def _serve(self, request: httpx.Request) -> httpx.Response:
         self.served.append(request)
+        await self.answers.wait()
         return self.answer()
 
-    def ask(self, schemes: list[str], *headers: tuple[str, str]) -> Awaitable[Identity | None]:
+    def publish(self, *keys: dict[str, Any]) -> None:
+        """What the issuer answers from now on."""
+        self.answer = lambda: httpx.Response(200, content=key_set(*keys))
+
+    def ask(self, schemes: list[str], *headers: tuple[str, str], patience: float | None = None) -> Awaitable[Identity | None]:
         """Who asks."""
-        return self.gate.identify(schemes, headers)
+        return self.gate.identify(schemes, headers, patience)
 
 
 @pytest.fixture
@@ -256,6 +265,27 @@ async def test_one_of_several_schemes_is_enough(world: World) -> None:
     assert "error" not in (await refused(world.ask(["user"]))).headers[0][1]
 
 
+@pytest.mark.parametrize(("schemes", "header", "others"), [
+    (["user"], "authorization", [bearer("evil")]), (["user"], "authorization", [bearer(token())]),
+    (["user"], "authorization", [("authorization", "Basic YTpi")]), (["partner"], "x-api-key", [("x-api-key", KEYS["globex"])]),
+    (["partner"], "x-api-key", [("x-api-key", "evil")]), (["partner"], "x-api-key", [("x-api-key", "")]),
+    (["user", "partner"], "x-api-key", [("x-api-key", "evil")]), (["partner", "user"], "authorization", [bearer("evil")]),
+])  # fmt: skip
+async def test_a_credential_that_is_sent_twice_is_refused(world: World, schemes: list[str], header: str, others: list[tuple[str, str]]) -> None:
+    """The one that was not checked could be what an upstream is sent; on the upgrade as on REST, wherever it stands, though another scheme holds."""
+    good = [bearer(token()), ("x-api-key", KEYS["acme"])]
+    for headers in ([*good, *others], [*others, *good]):
+        for asked in (world.ask(schemes, *headers), world.gate.verify(headers)):
+            problem = await refused(asked)
+            assert problem.detail == f"The header {header} is sent more than once."
+            assert [name for name, _ in problem.headers] == ["www-authenticate"] * len(problem.headers) != []
+
+
+async def test_a_header_that_no_scheme_of_the_endpoint_reads_may_be_repeated(world: World) -> None:
+    """It is no credential there."""
+    assert await world.ask(["user"], bearer(token()), ("x-api-key", "a"), ("x-api-key", "b"), ("accept", "a"), ("accept", "b")) is not None
+
+
 async def test_without_schemes_nobody_is_asked(world: World) -> None:
     """And a bad credential is nobody's business."""
     assert await world.ask([], bearer("no.good.token")) is None
@@ -273,11 +303,141 @@ async def test_without_any_keys_nothing_can_be_judged(world: World) -> None:
     assert await world.ask(["url", "partner"], bearer(token()), ("x-api-key", KEYS["acme"])) is not None
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"keys": []}', b'{"keys": [1, {"kty": "x"}, {"kty": "RSA"}]}', b"x" * (2 << 20)])
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"keys": {}}', b'{"keys": [', b"x" * (2 << 20)])
 async def test_what_is_no_key_set_is_none(world: World, body: bytes) -> None:
-    """An error page cannot take the place of keys."""
+    """An error page cannot take the place of keys, not of old ones either."""
     world.answer = lambda: httpx.Response(200, content=body)
     await refused(world.ask(["url"], bearer(token())), 503)
+    world.publish(MAIN)
+    world.clock.now += 60
+    assert await world.ask(["url"], bearer(token())) is not None
+    world.answer = lambda: httpx.Response(200, content=body)
+    await refused(world.ask(["url"], bearer(token(STRANGER, kid="new"))))
+    assert await world.ask(["url"], bearer(token(jti="still"))) is not None
+
+
+UNUSABLE = [(), (jwk(SIGNER, "main", use="enc"),), (1, {"kty": "x"}, {"kty": "RSA"})]
+
+
+@pytest.mark.parametrize("keys", UNUSABLE, ids=["empty", "for encryption", "odd"])
+async def test_a_set_without_a_usable_key_lets_nobody_in(world: World, keys: tuple[Any, ...]) -> None:
+    """It was had, so that it counts: who brings a token is refused, until there are keys."""
+    world.publish(*keys)
+    await refused(world.ask(["url"], bearer(token())))
+    world.publish(MAIN)
+    assert await world.ask(["url"], bearer(token())) is not None
+
+
+@pytest.mark.parametrize("keys", UNUSABLE, ids=["empty", "for encryption", "odd"])
+async def test_an_issuer_that_withdraws_all_keys_revokes_all_tokens(world: World, keys: tuple[Any, ...]) -> None:
+    """Also where nobody comes but those whose tokens were judged before: they too have an old set fetched anew."""
+    known = token()
+    assert await world.ask(["url"], bearer(known)) is not None
+    world.publish(*keys)
+    world.clock.now += 601
+    await world.ask(["url"], bearer(known))
+    await refused(world.ask(["url"], bearer(token(STRANGER, kid="waits for the fetch"))))
+    assert len(world.served) == 2
+    await refused(world.ask(["url"], bearer(known)))
+
+
+@pytest.mark.parametrize("odd", [
+    {"alg": ["ES256"]}, {"alg": {}}, {"alg": 5}, {"kid": 5}, {"kid": ["curve"]}, {"use": ["sig"]}, {"use": {}}, {"kty": ["EC"]}, {"kty": {}},
+    {"crv": ["P-256"]}, {"crv": {}}, {"x": "AA"}, {"x": 5}, {"y": None}, {"key_ops": [["verify"]]}, {"key_ops": 5}, {"x5c": 5},
+], ids=repr)  # fmt: skip
+async def test_one_odd_key_is_passed_over(world: World, odd: dict[str, Any]) -> None:
+    """The others of its set are good, itself checks nothing."""
+    world.publish({**jwk(CURVE, "curve"), **odd}, MAIN)
+    assert await world.ask(["url"], bearer(token())) is not None
+    await refused(world.ask(["url"], bearer(token(CURVE, "curve", "ES256"))))
+
+
+async def test_whatever_goes_wrong_with_a_set_it_cannot_be_had(world: World) -> None:
+    """A fault that nobody thought of is an outage too: 503 without keys, else the old ones, and none of a task."""
+
+    async def ask() -> Identity | None:
+        return await world.ask(["url"], bearer(token(kid="new")))
+
+    def odd() -> httpx.Response:
+        raise LookupError("what nobody thought of")
+
+    world.answer = odd
+    await refused(ask(), 503)
+    world.clock.now += 60
+    world.publish(MAIN)
+    assert await world.ask(["url"], bearer(token())) is not None
+    world.answer = odd
+    await refused(ask())
+    assert await world.ask(["url"], bearer(token(jti="still"))) is not None
+
+
+@pytest.mark.virtual_time
+async def test_nobody_waits_for_keys_longer_than_the_answer_may_take(world: World) -> None:
+    """The fetch is everybody's: it goes on for those who may wait, for five seconds in all."""
+    began, now = (loop := asyncio.get_running_loop()).time(), loop.time
+    world.answers.clear()
+    for waited in (0.5, 1.0):
+        await refused(world.ask(["url"], bearer(token()), patience=0.5), 503)
+        assert now() - began == pytest.approx(waited)
+    await refused(world.ask(["url"], bearer(token()), patience=60.0), 503)
+    assert now() - began == pytest.approx(5.0)
+    assert len(world.served) == 1
+
+
+@pytest.mark.virtual_time
+async def test_a_new_key_is_waited_for_no_longer_either(world: World) -> None:
+    """Where the answer's time is over first, the old keys decide."""
+    assert await world.ask(["url"], bearer(token())) is not None
+    world.answers.clear()
+    began, now = (loop := asyncio.get_running_loop()).time(), loop.time
+    await refused(world.ask(["url"], bearer(token(STRANGER, kid="new")), patience=0.5))
+    assert now() - began == pytest.approx(0.5)
+
+
+@pytest.mark.virtual_time
+async def test_nobody_waits_for_an_issuer_that_has_just_failed(world: World) -> None:
+    """503 at once while it is asked again behind, once a second; it is waited for again some seconds later."""
+    now = asyncio.get_running_loop().time
+    world.answer = lambda: httpx.Response(500)
+    await refused(world.ask(["url"], bearer(token())), 503)
+    world.answers.clear()
+    world.publish(MAIN)
+    began = now()
+    for _ in range(5):
+        await refused(world.ask(["url"], bearer(token())), 503)
+    assert len(world.served) == 1
+    world.clock.now += 1
+    for _ in range(5):
+        await refused(world.ask(["url"], bearer(token())), 503)
+    await asyncio.sleep(0.1)
+    assert len(world.served) == 2
+    await refused(world.ask(["url"], bearer(token())), 503)
+    assert now() - began == pytest.approx(0.1)
+    world.answers.set()
+    await asyncio.sleep(0.1)
+    assert await world.ask(["url"], bearer(token())) is not None
+
+
+async def test_an_issuer_that_failed_long_ago_is_waited_for(world: World) -> None:
+    """Nobody has asked meanwhile: nobody knows that it is still down."""
+    world.answer = lambda: httpx.Response(500)
+    await refused(world.ask(["url"], bearer(token())), 503)
+    world.publish(MAIN)
+    world.clock.now += 11
+    assert await world.ask(["url"], bearer(token())) is not None
+
+
+async def test_the_log_says_whether_there_are_keys(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Old ones are kept only where there were any."""
+    world.answer = lambda: httpx.Response(500)
+    await refused(world.ask(["url"], bearer(token())), 503)
+    assert [record.getMessage() for record in caplog.records] == ["the keys of url cannot be had (StatusFailed); there are none"]
+    world.clock.now += 60
+    world.publish(MAIN)
+    assert await world.ask(["url"], bearer(token())) is not None
+    world.answer = lambda: httpx.Response(500)
+    await refused(world.ask(["url"], bearer(token(kid="new"))))
+    assert caplog.records[-1].getMessage() == "the keys of url cannot be had (StatusFailed); old ones are kept"
 
 
 async def test_a_set_is_fetched_once_for_all(world: World) -> None:
@@ -295,6 +455,39 @@ async def test_a_key_that_was_rotated_in_is_fetched_at_once(world: World) -> Non
     for i in range(20):
         await refused(world.ask(["url"], bearer(token(STRANGER, kid=f"made-up-{i}"))))
     assert len(world.served) <= 4
+
+
+async def test_all_who_come_while_a_new_key_is_fetched_wait_for_it(world: World) -> None:
+    """Its turns are few, but one is enough for all."""
+    assert await world.ask(["url"], bearer(token())) is not None
+    world.publish(MAIN, jwk(STRANGER, "new"))
+    identities = await asyncio.gather(*(world.ask(["url"], bearer(token(STRANGER, kid="new", jti=str(i)))) for i in range(10)))
+    assert all(identities)
+    assert len(world.served) == 2
+
+
+async def test_a_key_without_id_that_was_rotated_in_is_fetched_at_once(world: World) -> None:
+    """A signature that fits no key asks for the set anew where neither names the other; made-up ones do so at a bounded rate."""
+    world.publish(jwk(SIGNER, None))
+    assert await world.ask(["url"], bearer(token(kid=None))) is not None
+    world.publish(jwk(STRANGER, None))
+    assert await world.ask(["url"], bearer(token(STRANGER, kid=None))) is not None
+    world.publish(jwk(SIGNER, None))
+    assert await world.ask(["url"], bearer(token(kid="named"))) is not None
+    for i in range(20):
+        await refused(world.ask(["url"], bearer(token(STRANGER, kid=None, jti=str(i)))))
+    assert len(world.served) == 3
+
+
+async def test_a_token_without_kid_may_be_of_any_of_many_keys(world: World) -> None:
+    """Up to 32 of its algorithm are tried: more would make made-up tokens dear."""
+    others = [jwk(ec.generate_private_key(ec.SECP256R1()), None) for _ in range(32)]
+    mine = token(CURVE, None, "ES256")
+    world.publish(*others[:31], *[MAIN] * 20, jwk(CURVE, None))
+    assert await world.ask(["url"], bearer(mine)) is not None
+    world.publish(*others, jwk(CURVE, None))
+    await refused(world.ask(["url"], bearer(token(kid="has the set fetched"))))
+    await refused(world.ask(["url"], bearer(mine)))
 
 
 async def test_the_old_keys_are_kept_while_new_ones_cannot_be_had(world: World) -> None:

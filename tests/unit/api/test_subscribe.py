@@ -46,6 +46,15 @@ async def test_a_bad_credential_of_the_upgrade_is_refused_whatever_the_token(des
     assert refused.value.status == 401
 
 
+@pytest.mark.parametrize("token", [None, "open sesame"])
+@pytest.mark.parametrize("second", ["open sesame", "guess", ""])
+async def test_a_credential_that_the_upgrade_has_twice_is_refused(desk: Desk, token: str | None, second: str) -> None:
+    """As on REST: which of them an upstream would take is not known."""
+    with pytest.raises(Problem) as refused:
+        await desk.client([("x-staff", "open sesame"), ("x-staff", second)], "198.51.100.7", token)
+    assert (refused.value.status, refused.value.detail) == (401, "The header x-staff is sent more than once.")
+
+
 async def test_a_bad_token_is_refused_beside_a_good_credential_of_the_upgrade(desk: Desk) -> None:
     """Nor does a good header hide a bad token."""
     with pytest.raises(Problem):
@@ -55,8 +64,8 @@ async def test_a_bad_token_is_refused_beside_a_good_credential_of_the_upgrade(de
 async def test_the_token_counts_before_the_upgrade(desk: Desk) -> None:
     """Both hold: where they say different things, the token is who the client is."""
     client = await desk.client([("x-partner", "abracadabra")], "198.51.100.7", "open sesame")
-    assert [value for name, value in client.credentials if name == "x-partner"] == ["open sesame", "abracadabra"]
-    assert [value for name, value in client.headers if name == "x-partner"] == ["open sesame"]
+    for headers in (client.credentials, client.headers):
+        assert [value for name, value in headers if name == "x-partner"] == ["open sesame"]
 
 
 @pytest.mark.parametrize(("header", "scheme"), [("x-staff", "staff"), ("x-partner", "partner")])
@@ -165,3 +174,32 @@ async def test_what_rest_refuses_is_refused_before_anything_is_asked(keys: dict[
 async def test_a_body_that_is_not_required_is_none() -> None:
     """The endpoint can be subscribed to."""
     assert (await asked_of(forwards(body={"schema": {"type": "object"}}), {}))[0] == "/v"
+
+
+@pytest.mark.virtual_time
+async def test_who_is_over_the_rate_is_told_when_to_come_back_in_words_of_the_protocol() -> None:
+    """There is no header `Retry-After` on a WebSocket."""
+    bench = forwards(limit={"rate": "1/m"})
+    front = Desk({"x": bench.plan}, Hub(bench.runtime), Gate(bench.catalog, Path(), None, bench.runtime), bench.runtime)
+    client = front.nobody((), "198.51.100.7")
+    (await front.subscribe(client, SubscribePayload("x"), "r1", lambda _: None)).close()
+    with pytest.raises(Refused) as refused:
+        await front.subscribe(client, SubscribePayload("x"), "r2", lambda _: None)
+    payload = refused.value.payload
+    assert (payload.code, payload.retryable, payload.retry_after_ms) == ("rate_limited", True, 60_000)
+    assert payload.message == "Too many requests; come back after retry_after_ms milliseconds."
+
+
+@pytest.mark.virtual_time
+async def test_no_param_stands_in_for_a_credential_that_was_judged() -> None:
+    """What goes to the upstream is the value that was verified."""
+    call = {"path": "/v", "forward": {"headers": ["x-partner"]}}
+    bench = Bench({"params": {"X-Partner": {"in": "header"}}, "auth": ["partner"], "calls": {"v": call}})
+    gate = Gate(Catalog.model_validate({"auth": AUTH}), Path(), None, bench.runtime)
+    front = Desk({"x": bench.plan}, Hub(bench.runtime), gate, bench.runtime)
+    client = await front.client([("x-partner", "open sesame")], "198.51.100.7", None)
+    for given in ({"X-Partner": "abracadabra"}, {"x-partner": "abracadabra"}, {"X-Partner": None}, {}):
+        subscription = await front.subscribe(client, SubscribePayload("x", given), "r1", lambda _: None)
+        await passes(0.01)
+        subscription.close()
+    assert {call.headers for call in bench.script.calls} == {(("x-partner", "open sesame"),)}
