@@ -2,7 +2,8 @@
 
 The client rules of docs/live.md: `offset` is kept from `subscribed`, `complete` and `update`, never from `part`; an
 `update` whose `prev` is another offset means that something was lost, and the subscription resumes from where it stands;
-a lost connection is opened again after a random, growing pause, or in the window that `reconnect` named.
+a lost connection is opened again after a random, growing pause, or in the window that `reconnect` named; a subscription
+that has failed for now is asked for again in the same way, over the connection that stands.
 """
 
 from __future__ import annotations
@@ -10,23 +11,44 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+import msgspec
+from websockets.asyncio.client import connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
-PROTOCOL = Subprotocol("merganser.v1")
+from app.api.messages import SUBPROTOCOL, FromServer
+from app.core.http_date import moment
+
+PROTOCOL = Subprotocol(SUBPROTOCOL)
 FATAL = frozenset({1002, 1007, 1009, 4400, 4401, 4403, 4406, 4409})
 """Close codes after which trying again would end the same way."""
+PASSING = frozenset({408, 429})
+"""Statuses of a refused upgrade that pass with time, as those from 500 on do."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 PATIENCE = 20.0
-"""Seconds beyond the ping interval: after so much silence the connection is held to be dead."""
+"""Seconds beyond the ping interval (until that is known: in all): after so much silence the connection is held to be dead."""
 
 Told = Callable[[dict[str, Any]], None]
+_message = msgspec.json.Decoder(FromServer)
+
+
+class Line(Protocol):
+    """An open connection, as far as the protocol needs it."""
+
+    async def send(self, message: str, /) -> None:
+        """Sends one message."""
+        ...
+
+    async def recv(self) -> str | bytes:
+        """The next message."""
+        ...
 
 
 class WatchEnded(Exception):
@@ -114,11 +136,14 @@ class Watch:
 
     async def _once(self) -> None:
         """One connection, to its end, and the pause after it."""
+        asked = 0.0
         try:
             await self._connected()
         except InvalidStatus as exc:
-            if exc.response.status_code < 500:
-                raise WatchEnded(f"the server answers {exc.response.status_code}") from exc
+            status = exc.response.status_code
+            if status < 500 and status not in PASSING:
+                raise WatchEnded(f"the server answers {status}") from exc
+            asked = pause_asked(exc.response.headers, time.time())
             self._lost("the server refuses for now")
         except ConnectionClosed as exc:
             code = exc.rcvd.code if exc.rcvd else 1006
@@ -128,11 +153,11 @@ class Watch:
         except (OSError, EOFError, InvalidHandshake) as exc:
             self._lost(f"no connection ({type(exc).__name__})")
         if not self.watched.is_over:
-            await asyncio.sleep(self._pause())
+            await asyncio.sleep(max(asked, self._pause()))
 
-    def _lost(self, why: str) -> None:
+    def _lost(self, why: str, then: str = "reconnecting") -> None:
         self._failures += 1
-        self._tell({"type": "status", "status": "reconnecting", "detail": why})
+        self._tell({"type": "status", "status": then, "detail": why})
 
     def _tell(self, message: dict[str, Any]) -> None:
         try:
@@ -141,64 +166,92 @@ class Watch:
             raise _Unheard(fault) from fault
 
     def _pause(self) -> float:
-        """A random time in the server's window, else up to a bound that doubles ("full jitter")."""
+        """A random time in the server's window, else that of `_backoff`."""
         window, self._window = self._window, None
-        if window is not None:
-            return random.uniform(*window)  # noqa: S311 - spreads reconnects, no secret
+        return self._backoff() if window is None else random.uniform(*window)  # noqa: S311 - spreads reconnects, no secret
+
+    def _backoff(self) -> float:
+        """A random time up to a bound that doubles with each failure ("full jitter")."""
         return random.uniform(0.0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures, 10)))  # noqa: S311
 
     async def _connected(self) -> None:
         async with connect(socket_url(self.url), subprotocols=[PROTOCOL], compression=None, max_size=None, close_timeout=1) as socket:
-            await socket.send(json.dumps({"type": "connection_init", "payload": {} if self.token is None else {"token": self.token}}))
-            silence = None
-            while not self.watched.is_over:
-                async with asyncio.timeout(silence):
-                    message: dict[str, Any] = json.loads(await socket.recv())
-                if message["type"] == "connection_ack":
-                    silence = message["payload"]["ping_interval_ms"] / 1000 + PATIENCE
-                    self._tell({"type": "status", "status": "connected"})
-                    await self._subscribe(socket)
-                else:
-                    await self._take(socket, message)
+            await self.follow(socket)
 
-    async def _subscribe(self, socket: ClientConnection) -> None:
+    async def follow(self, line: Line) -> None:
+        """Stays subscribed over one connection, until the subscription has ended or the connection is lost."""
+        await line.send(json.dumps({"type": "connection_init", "payload": {} if self.token is None else {"token": self.token}}))
+        silence = PATIENCE
+        while not self.watched.is_over:
+            async with asyncio.timeout(silence):
+                message = read(await line.recv())
+            if message["type"] == "connection_ack":
+                silence = message["payload"]["ping_interval_ms"] / 1000 + PATIENCE
+                self._tell({"type": "status", "status": "connected"})
+                await self._subscribe(line)
+            else:
+                await self._take(line, message)
+
+    async def _subscribe(self, line: Line) -> None:
         self._count += 1
         payload = self.watched.request(self.endpoint, self.params, self.options)
-        await socket.send(json.dumps({"type": "subscribe", "id": f"w{self._count}", "payload": payload}))
+        await line.send(json.dumps({"type": "subscribe", "id": f"w{self._count}", "payload": payload}))
 
-    async def _take(self, socket: ClientConnection, message: dict[str, Any]) -> None:
+    async def _take(self, line: Line, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "ping":
-            await socket.send(json.dumps({**message, "type": "pong"}))
+            await line.send(json.dumps({**message, "type": "pong"}))
         elif kind == "reconnect":
             window = message["payload"]
             self._window = (window["min_delay_ms"] / 1000, window["max_delay_ms"] / 1000)
         elif message.get("id") == f"w{self._count}":
-            await self._take_own(socket, message)
+            await self._take_own(line, message)
 
-    async def _take_own(self, socket: ClientConnection, message: dict[str, Any]) -> None:
+    async def _take_own(self, line: Line, message: dict[str, Any]) -> None:
         if message["type"] == "error":
-            await self._failed(socket, message["payload"])
+            await self._failed(line, message["payload"])
         elif self.watched.take(message):
-            self._failures = 0
+            if message["type"] != "subscribed":  # which also comes before each `error` of an endpoint that fails
+                self._failures = 0
             self._tell(message)
             self._judge(message)
         else:
-            await socket.send(json.dumps({"type": "unsubscribe", "id": message["id"]}))
-            await self._subscribe(socket)
+            await line.send(json.dumps({"type": "unsubscribe", "id": message["id"]}))
+            await self._subscribe(line)
 
     def _judge(self, message: Mapping[str, Any]) -> None:
         """Ends the watch where the answer has ended with an error: nothing follows."""
         if self.watched.is_over and (error := message.get("error")) is not None:
             raise WatchEnded(f"{error['code']}: {error['message']}")
 
-    async def _failed(self, socket: ClientConnection, payload: Mapping[str, Any]) -> None:
+    async def _failed(self, line: Line, payload: Mapping[str, Any]) -> None:
+        """The subscription alone: it is asked for again after a pause, no sooner than the server wants it."""
         if not payload["retryable"]:
             raise WatchEnded(f"{payload['code']}: {payload['message']}")
-        self._lost(f"{payload['code']}: {payload['message']}")
-        wait = payload.get("retry_after_ms")
-        await asyncio.sleep(wait / 1000 if wait is not None else self._pause())
-        await self._subscribe(socket)
+        self._lost(f"{payload['code']}: {payload['message']}", "subscribing again")
+        await asyncio.sleep(max(payload.get("retry_after_ms", 0) / 1000, self._backoff()))
+        await self._subscribe(line)
+
+
+def read(text: str | bytes) -> dict[str, Any]:
+    """A message of the server. Raises WatchEnded where it is none of the protocol."""
+    try:
+        _message.decode(text)
+        message: dict[str, Any] = json.loads(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as fault:
+        raise WatchEnded("this is no Merganser server") from fault
+    return message
+
+
+def pause_asked(headers: Headers, wall: float) -> float:
+    """Seconds that a refused upgrade asks to wait, by Retry-After of either form (RFC 9110 section 10.2.3); 0 where none can be read."""
+    value = next(iter(headers.get_all("Retry-After")), "")
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, moment(value) - wall)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def socket_url(url: str) -> str:

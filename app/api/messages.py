@@ -6,6 +6,7 @@ Unknown fields are ignored; unknown types are not.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -258,11 +259,11 @@ _encode = msgspec.json.Encoder().encode
 
 def read(text: str) -> FromClient | Named:
     """One frame of a client. `Named` for a `subscribe` whose id is good and the rest is not; raises Unusable where nothing can be made of it."""
+    shallow = surface(text) if text.count("[") + text.count("{") > MAX_DEPTH else text
     try:
-        shallow = surface(text) if text.count("[") + text.count("{") > MAX_DEPTH else text
         envelope = _envelope.decode(shallow)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as fault:
-        raise Unusable("not a JSON object with a type") from fault
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return _named(_halved(shallow), Unusable("not a JSON object with a type"))
     if (decoder := envelope.kinds.get(envelope.type)) is None:
         raise Unusable("an unknown type")
     if shallow is not text:
@@ -271,6 +272,15 @@ def read(text: str) -> FromClient | Named:
         return decoder.decode(text)  # type: ignore[no-any-return]
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return _named(envelope, Unusable(f"{envelope.type} lacks what it needs"))
+
+
+def _halved(text: str) -> _Envelope:
+    """Type and id of JSON that msgspec refuses for half a surrogate pair in it (RFC 8259 section 8.2), which JSON.stringify makes of a cut emoji."""
+    try:
+        said = json.loads(text, parse_constant=int)  # of NaN int makes a ValueError
+        return _Envelope(said["type"], Raw(json.dumps(said["id"])))
+    except (ValueError, LookupError, TypeError):
+        return _Envelope("")
 
 
 def _named(envelope: _Envelope, fault: Unusable) -> Named:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from contextlib import ExitStack
@@ -13,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from websockets.exceptions import InvalidURI
@@ -30,6 +30,8 @@ ROOM = 400
 """Characters of a part's value that are shown."""
 ROWS = 20
 """Items of a list that are shown."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""C0 and C1 but tab and line feed (ECMA-48): what steers a terminal."""
 
 
 def watch(
@@ -69,7 +71,7 @@ def watch(
             asyncio.run(one.run())
         except WatchEnded as ended:
             stack.close()
-            typer.echo(f"merganser: {ended}", err=True)
+            typer.echo(f"merganser: {plain(str(ended))}", err=True)
             raise typer.Exit(FAILED) from ended
 
 
@@ -95,7 +97,12 @@ def _print(message: dict[str, Any]) -> None:
     if message["type"] != "status":
         typer.echo(json.dumps(message, ensure_ascii=False))
     elif message["status"] != "connected":
-        typer.echo(f"merganser: {message['detail']}; reconnecting", err=True)
+        typer.echo(f"merganser: {plain(in_words(message))}", err=True)
+
+
+def in_words(status: dict[str, Any]) -> str:
+    """What the connection does, and why."""
+    return f"{status['detail']}; {status['status']}" if "detail" in status else str(status["status"])
 
 
 class Screen:
@@ -109,8 +116,10 @@ class Screen:
 
     def _told(self, message: dict[str, Any]) -> None:
         if message["type"] == "status":
-            self._status = message.get("detail") or message["status"]
+            self._status = in_words(message)
             return
+        if message["type"] != "subscribed":
+            self._status = "connected"
         data = message.get("data")
         changed = [message["part"]] if message["type"] == "part" else list(data) if isinstance(data, dict) else []
         self._changed.update(dict.fromkeys(changed, time.monotonic()))
@@ -118,15 +127,15 @@ class Screen:
     def table(self) -> Table:
         """The table as of now."""
         watched = self._watch.watched
-        sources = Text("  ").join(Text(name, style=COLOURS.get(source.get("status", ""), "")) for name, source in watched.sources.items())
+        sources = Text("  ").join(shown(name, COLOURS.get(source.get("status", ""), "")) for name, source in watched.sources.items())
         title = f"{self._watch.endpoint}  {self._status}  {'complete' if watched.complete else 'incomplete'}  offset {watched.offset}"
-        table = Table(title=title, caption=sources, show_header=False, expand=True)
+        table = Table(title=shown(title, "table.title"), caption=sources, show_header=False, expand=True)
         table.add_column(no_wrap=True, style="bold")
         table.add_column(overflow="fold")
         parts = watched.state if isinstance(watched.state, dict) else {"data": watched.state}
         for name, value in parts.items():
             is_new = time.monotonic() - self._changed.get(name, 0.0) < FLASH
-            table.add_row(name, drawn(value), style="bold green" if is_new else "")
+            table.add_row(shown(name), drawn(value), style="bold green" if is_new else "")
         return table
 
 
@@ -136,12 +145,22 @@ def drawn(value: Any) -> RenderableType:
         rows = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         columns = list(dict.fromkeys(key for item in value for key in item))
         for column in columns:
-            rows.add_column(column)
+            rows.add_column(shown(column))
         for item in value[:ROWS]:
-            rows.add_row(*(escape(written(item.get(column))) for column in columns))
+            rows.add_row(*(shown(written(item.get(column))) for column in columns))
         return rows
     text = "  ".join(f"{key} {written(inner)}" for key, inner in value.items()) if is_flat(value) else written(value)
-    return Text(text[:ROOM] + ("…" if len(text) > ROOM else ""))
+    return shown(text[:ROOM] + ("…" if len(text) > ROOM else ""))
+
+
+def shown(text: str, style: str = "") -> Text:
+    """Words of an upstream as they stand: they are no markup, and do not steer the terminal."""
+    return Text(plain(text), style)
+
+
+def plain(text: str) -> str:
+    """The text with a replacement character for each control character."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def is_flat(value: Any) -> bool:

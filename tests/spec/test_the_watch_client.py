@@ -6,16 +6,19 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.datastructures import Headers
 
-from app.watch import Watch, Watched, WatchEnded, socket_url
+from app.watch import Watch, Watched, WatchEnded, pause_asked, socket_url
 from tests.fakes.cuttable import Cuttable
 from tests.fakes.served import Served, load, serve
 from tests.fakes.upstream import Asked, FakeUpstream, Line, answer
+from tests.fakes.virtual_time import virtual
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,6 +117,127 @@ async def test_an_answer_that_ends_with_an_error_ends_the_watch_with_it(served: 
     with pytest.raises(WatchEnded, match="failed"):
         await Watch(served.url, "fails", {}, told.append).run()
     assert (told[-1]["type"], told[-1]["live"], "error" in told[-1]) == ("complete", False, True)
+
+
+class Scripted:
+    """A connection to a server that gives the same messages to every `subscribe`; `asked`: when each came."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self._messages = messages
+        self._sent: asyncio.Queue[str] = asyncio.Queue()
+        self.asked: list[float] = []
+
+    async def send(self, text: str) -> None:
+        said = json.loads(text)
+        if said["type"] == "connection_init":
+            ack = {"connection_id": "c", "ping_interval_ms": 25000, "resume_ms": 1, "limits": {"max_subscriptions": 1, "max_message_bytes": 1}}
+            self._sent.put_nowait(json.dumps({"type": "connection_ack", "payload": ack}))
+        elif said["type"] == "subscribe":
+            self.asked.append(asyncio.get_running_loop().time())
+            for message in self._messages:
+                self._sent.put_nowait(json.dumps({**message, "id": said["id"]}))
+
+    async def recv(self) -> str:
+        return await self._sent.get()
+
+
+SUBSCRIBED = {"type": "subscribed", "payload": {"epoch": "e", "offset": 0, "recovered": None, "parts": ["a"], "live": True}}
+PART = {"type": "part", "offset": 1, "part": "a", "data": 1, "sources": {}}
+
+
+async def followed(told: list[dict[str, Any]], *messages: dict[str, Any]) -> Sequence[float]:
+    """When a watch subscribes within ten minutes."""
+    line = Scripted(*messages)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(600):
+            await Watch("http://h", "x", {}, told.append).follow(line)
+    return line.asked
+
+
+def error(**payload: object) -> dict[str, Any]:
+    """An `error` after which to try again."""
+    return {"type": "error", "payload": {"code": "failed", "message": "no", "retryable": True, **payload}}
+
+
+@virtual
+async def test_an_endpoint_that_keeps_failing_is_asked_less_and_less() -> None:
+    """On average four times a minute in the end: `subscribed` before each `error` is no success. The connection stands."""
+    told: list[dict[str, Any]] = []
+    assert 20 < len(await followed(told, SUBSCRIBED, error())) < 100
+    assert {m["status"] for m in told if m["type"] == "status"} == {"connected", "subscribing again"}
+
+
+@virtual
+async def test_an_endpoint_that_answers_in_between_is_asked_soon_again() -> None:
+    """What arrives is a success: pauses start afresh."""
+    assert len(await followed([], SUBSCRIBED, PART, error())) > 300
+
+
+@virtual
+async def test_no_subscription_is_asked_for_sooner_than_the_server_wants() -> None:
+    """`retry_after_ms` is the least; pauses grow over it."""
+    asked = await followed([], error(retry_after_ms=10_000))
+    pauses = [after - before for before, after in pairwise(asked)]
+    assert min(pauses) >= 10
+    assert max(pauses) > 11
+
+
+class Saying:
+    """A connection to a server that does not listen."""
+
+    def __init__(self, messages: asyncio.Queue[str | bytes]) -> None:
+        self._messages = messages
+
+    async def send(self, text: str) -> None:
+        """To nobody."""
+
+    async def recv(self) -> str | bytes:
+        return await self._messages.get()
+
+
+@pytest.mark.parametrize(
+    "said", ["hello", '{"type":"hi"}', "[1]", "7", "{}", b"\xff", '{"type":"connection_ack"}', '{"type":"ping","payload":NaN}', "[" * 9999]
+)
+async def test_a_server_that_speaks_something_else_ends_the_watch(said: str | bytes) -> None:
+    """In one line."""
+    messages: asyncio.Queue[str | bytes] = asyncio.Queue()
+    messages.put_nowait(said)
+    with pytest.raises(WatchEnded, match=r"^this is no Merganser server$"):
+        await Watch("http://h", "x", {}, lambda message: None).follow(Saying(messages))
+
+
+@virtual
+async def test_a_server_that_says_nothing_is_none() -> None:
+    """It is given up like a connection that went dead: another one may answer."""
+    with pytest.raises(TimeoutError):
+        await Watch("http://h", "x", {}, lambda message: None).follow(Saying(asyncio.Queue()))
+
+
+@pytest.mark.parametrize(("fields", "pause"), [
+    ([], 0), (["7"], 7), (["7", "9"], 7), (["9" * 5000], 999_999_999), (["soon"], 0), (["-5"], 0), ([""], 0),
+    (["Thu, 01 Jan 1970 00:01:40 GMT"], 40), (["Thu, 01 Jan 1970 00:00:10 GMT"], 0),
+])  # fmt: skip
+def test_a_refusal_says_how_long_to_wait(fields: list[str], pause: float) -> None:
+    """In seconds, or as a date (here it is a minute past the epoch)."""
+    assert pause_asked(Headers([("Retry-After", value) for value in fields]), 60.0) == pause
+
+
+@pytest.mark.slow
+async def test_a_refusal_that_passes_is_waited_out() -> None:
+    """408 and 429 as 5xx, and no sooner than `Retry-After` says. Any other status is final."""
+    answers = iter(["429 Too Many Requests\r\nRetry-After: 1", "408 Request Timeout", "403 Forbidden"])
+    moments: list[float] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        moments.append(asyncio.get_running_loop().time())
+        writer.write(f"HTTP/1.1 {next(answers)}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server, asyncio.timeout(10):
+        with pytest.raises(WatchEnded, match="403"):
+            await Watch(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "x", {}, lambda message: None).run()
+    assert moments[1] - moments[0] >= 1
 
 
 @pytest.mark.slow

@@ -37,6 +37,31 @@ def test_a_subscribe_with_a_good_id_can_be_answered(payload: object) -> None:
     assert read('{"type": "subscribe", "id": "a"}') == Named("a")
 
 
+@pytest.mark.parametrize("text", [
+    r'{"type": "subscribe", "id": "a", "payload": {"endpoint": "x", "params": {"q": "\ud83d"}}}',
+    r'{"type": "subscribe", "id": "a", "payload": {"endpoint": "x", "params": {"\ude00": ["\ud83d\ude00"]}}}',
+    r'{"\ud83d": "\ud83d", "type": "subscribe", "payload": 5, "id": "a"}',
+    r'{"type": "subscribe", "id": "\u0061", "payload": {"endpoint": "\ud83d", "params": {"q": ' + "[" * 300 + "]" * 300 + "}}}",
+])  # fmt: skip
+def test_a_subscribe_with_half_an_emoji_can_be_answered(text: str) -> None:
+    """The grammar of JSON has it (RFC 8259 section 8.2), and other subscriptions of the connection are not to suffer."""
+    assert read(text) == Named("a")
+
+
+@pytest.mark.parametrize("text", [
+    r'{"type": "subscribe", "id": "\ud83d", "payload": {"endpoint": "x"}}', r'{"type": "subscribe", "payload": {"endpoint": "\ud83d"}}',
+    r'{"type": "subscribe", "id": ["\ud83d"], "payload": {"endpoint": "x"}}', r'{"type": "\ud83d", "id": "a"}', r'["\ud83d"]', r'"\ud83d"',
+    r'{"type": ["\ud83d"], "id": "a"}', r'{"type": "ping", "id": "a", "payload": "\ud83d"}',
+    r'{"type": "connection_init", "id": "a", "payload": {"token": "\ud83d"}}', '{"type": "connection_init", "id": "a", "payload": 5}',
+    r'{"type": "subscribe", "id": "a", "payload": {"endpoint": "x", "params": {"q": NaN, "r": "\ud83d"}}}',
+    r'{"type": "subscribe", "id": "a", "payload": {"endpoint": "x", "params": {"r": "\ud83d"}}',
+])  # fmt: skip
+def test_only_a_subscribe_is_answered_by_its_id(text: str) -> None:
+    """Of an id that is text, in what is JSON. For anything else an id means nothing."""
+    with pytest.raises(Unusable):
+        read(text)
+
+
 @pytest.mark.parametrize("deep", [201, 900, 1100, 7000])
 def test_a_subscribe_that_nests_too_deep_can_be_answered(deep: int) -> None:
     """However deep, and whatever is in it. A ping has nothing to be answered by, nor has what nests in the id."""
