@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -13,12 +14,16 @@ from app.api.problems import Fault, Problem
 from app.catalog.schema import Body, Endpoint
 from app.core.data import Data
 from app.core.depth import MAX_DEPTH, is_too_deep
+from app.expressions.values import is_in_range, leaves
 
 MOST_FAULTS = 100
 """Faults of one body that are told; a client that has made more learns of the others next time."""
 
 
 _decode = msgspec.json.Decoder().decode
+_LONG, _SAMPLE = 309, 32
+_LONG_SAMPLED = re.compile(rb"\d{%d}" % (_LONG // _SAMPLE))
+"""Digits in every 32nd byte, as an integer beyond float64 has them (309 digits or more): 30 times cheaper than to look at every byte."""
 _IDENTITY = (b"", b"identity")
 
 
@@ -99,6 +104,8 @@ def parse_strict(raw: bytes) -> Any:
         raise Problem(400, "The body is not strict JSON.") from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and is_too_deep(value):
         raise Problem(400, f"The body is nested more than {MAX_DEPTH} deep.")
+    if len(raw) >= _LONG and _LONG_SAMPLED.search(raw[::_SAMPLE]) and not all(map(is_in_range, leaves(value))):
+        raise Problem(400, "The body has a number beyond float64.")
     return value
 
 

@@ -20,6 +20,7 @@ from app.commands.catalogs import USAGE
 from app.core.context import Context
 from app.core.data import Data
 from app.engine.plan import Inputs
+from app.expressions.values import is_unicode
 
 T = TypeVar("T")
 Words = Annotated[list[str], typer.Argument(metavar="[CATALOG] ENDPOINT [NAME=VALUE]...", show_default=False, help="The catalog may be left out.")]
@@ -40,6 +41,7 @@ class Asked:
 
 def asked(words: list[str], *, takes_catalog: bool = True) -> Asked:
     """Splits the words. Of two the first is the catalog; one alone is an endpoint, unless it is spelt as a file: `x.yaml`, `a/b`."""
+    _check_unicode(words)
     named: list[str] = []
     for word in words:
         if _PAIR.fullmatch(word) and not (takes_catalog and not named and word.endswith(_IS_FILE)):
@@ -102,6 +104,7 @@ def unknown(name: str, endpoint: Endpoint) -> Fault:
 
 def read_headers(given: list[str] | None) -> list[tuple[str, str]]:
     """Headers as curl takes them; ends the command where one is none."""
+    _check_unicode(given or ())
     pairs = [one.partition(":") for one in given or ()]
     if wrong := [name for name, colon, _ in pairs if not colon or not name.strip()]:
         refuse(f"'{wrong[0]}' is no header: write 'name: value'")
@@ -110,12 +113,20 @@ def read_headers(given: list[str] | None) -> list[tuple[str, str]]:
 
 def read_body(text: str) -> bytes:
     """A body given as it is, or as @FILE."""
+    _check_unicode([text])
     if not text.startswith("@"):
         return text.encode()
     try:
         return Path(text[1:]).read_bytes()
     except OSError as exc:
         refuse(f"{text[1:]} cannot be read: {exc.strerror}")
+
+
+def _check_unicode(texts: Iterable[str]) -> None:
+    """Ends the command where an argument is no UTF-8: Python makes lone surrogates of such bytes (PEP 383)."""
+    for text in texts:
+        if not is_unicode(text):
+            refuse(f"'{text.encode(errors='backslashreplace').decode()}' is no UTF-8")
 
 
 def told(problem: Problem) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 from app.core.call import Call, Record
 from app.core.context import Context
@@ -14,8 +15,11 @@ from app.core.outcome import Outcome
 from app.core.reply import Reply
 from app.core.runtime import Runtime
 from app.core.scope import Scope
-from app.engine.once import check, selected
+from app.engine.once import check, is_asked_null, selected
 from app.engine.plan import Plan, Step
+
+Validate: TypeAlias = Callable[[Any], tuple[str, str] | None]
+"""A step's `validate`: the JSON pointer and message of the first fault, or None."""
 
 
 @dataclass(slots=True)
@@ -45,7 +49,7 @@ async def ask_each(
         raise failures[0]
     outcome.data = _joined(results)
     if step.validate is not None:
-        check(plan, step, _joined([r for r in results if isinstance(r, _Request) and r.data is not None]), runtime)
+        _check(plan, step, results, runtime)
     _judge(outcome, [r.reply for r in requests.values() if r.reply is not None], failures)
 
 
@@ -99,10 +103,36 @@ def _tally(requests: list[_Request], record: Record) -> None:
         record.notes += r.record.notes
 
 
-def _joined(results: list[_Request | CallFailure]) -> Data:
+def _joined(results: Sequence[_Request | CallFailure]) -> Data:
     """The list in input order as one JSON text, null where an item failed; bodies that nothing looks into are not decoded."""
     raws = [r.data.raw if isinstance(r, _Request) and r.data is not None else b"null" for r in results]
     return Data.of_raw(b"[" + b",".join(raws) + b"]")
+
+
+def _check(plan: Plan, step: Step, results: Sequence[_Request | CallFailure], runtime: Runtime) -> None:
+    """Holds the items that have data against the list's schema; a fault's pointer names the item by its place in the whole list."""
+    judged = {at: r for at, r in enumerate(results) if isinstance(r, _Request) and _is_judged(step, r)}
+    if step.validate is not None and len(judged) < len(results):
+        step = replace(step, validate=_placed(step.validate, list(judged)))
+    check(plan, step, _joined([*judged.values()]), runtime)
+
+
+def _is_judged(step: Step, request: _Request) -> bool:
+    """Whether the schema speaks of the item: it has data, and no null that was asked for."""
+    return request.data is not None and request.reply is not None and not is_asked_null(step, request.reply)
+
+
+def _placed(validate: Validate, places: list[int]) -> Validate:
+    """The same for a list of which only the items at these places are there: a pointer names the place."""
+
+    def placed(value: Any) -> tuple[str, str] | None:
+        if (fault := validate(value)) is None:
+            return None
+        where, message = fault
+        _, *way = where.split("/")
+        return "/".join(["", str(places[int(way[0])]), *way[1:]]) if way else where, message
+
+    return placed
 
 
 def _judge(outcome: Outcome, replies: list[Reply], failures: list[CallFailure]) -> None:

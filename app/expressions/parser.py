@@ -17,7 +17,7 @@ from app.expressions.closures import Node
 from app.expressions.functions import CatalogFunctions, arity, takes_expression
 from app.expressions.marks import BEGIN, END, is_marked, is_paired, plain
 from app.expressions.syntax import ExpressionSyntax
-from app.expressions.values import is_in_range
+from app.expressions.values import is_in_range, is_unicode, leaves
 
 _MARKED = re.compile(f"{BEGIN}([^{END}]*){END}")
 _VALUE = re.compile(f"{BEGIN}=([0-9]+){END}")
@@ -52,7 +52,7 @@ def parsed(text: str) -> Node:
 
 
 def faults_of(tree: Node, text: str) -> Iterator[ExpressionSyntax]:
-    """Whatever in a tree would fail on every request: functions, their arguments, `&` where none is taken, numbers that are no JSON."""
+    """Whatever in a tree would fail on every request: functions, their arguments, `&` where none is taken, numbers and texts that are no JSON."""
     for node in _nodes(tree):
         yield from _faults_of_node(node, text)
     if tree["type"] == "expref":
@@ -135,10 +135,12 @@ def _value_of(text: str) -> Any:
 
 
 def _faults_of_node(node: Node, text: str) -> Iterator[ExpressionSyntax]:
+    if not all(map(is_unicode, leaves(node.get("value")))):
+        yield ExpressionSyntax("a text that is no Unicode: a lone surrogate", max(text.find("\\u"), 0))
     if node["type"] == "function_expression":
         yield from _faults_of_function(node, text)
     elif node["type"] == "literal":
-        if not all(is_in_range(leaf) for leaf in _leaves(node["value"])):
+        if not all(map(is_in_range, leaves(node["value"]))):
             yield ExpressionSyntax("a literal that is no JSON: numbers end where float64 does", max(text.find("`"), 0))
     elif node["type"] == "slice":
         if node["children"][2] == 0:
@@ -174,11 +176,3 @@ def _nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in _children(node):
         yield from _nodes(child)
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(entry)
-    else:
-        yield value

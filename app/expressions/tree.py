@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from app.core.data import Data, encode
+from app.core.data import NULL, Data, encode
 from app.core.errors import ExpressionFailed
 from app.core.scope import Scope
 from app.expressions.syntax import ExpressionSyntax
@@ -22,12 +22,13 @@ _Make: TypeAlias = Callable[[Scope, bool, OnNull | None], Any]
 class Tree:
     """A parsed value. `constant`: its data, where it reads nothing. `lone`: the name, where it is `{name}` and nothing else."""
 
-    __slots__ = ("_make", "constant", "lone", "names", "paths")
+    __slots__ = ("_make", "_text", "constant", "lone", "names", "paths")
 
     def __init__(self, value: Any) -> None:
         templates = list(_templates(value))
         self.names: frozenset[str] = frozenset().union(*(t.names for t in templates))
         self.paths: frozenset[tuple[str, ...]] = frozenset().union(*(t.paths for t in templates))
+        self._text = ", ".join(t.text for t in templates if t.constant is None)
         self.lone = value.alone.lone if isinstance(value, Template) and value.alone is not None else None
         self._make = _maker(value)
         is_constant = all(template.constant is not None for template in templates)
@@ -42,8 +43,15 @@ class Tree:
         return self._data(scope, None)
 
     def data_or_null(self, scope: Scope, on_null: OnNull) -> Data:
-        """The same, but what cannot be computed is null, and nothing inside a text; `on_null` is told which expression."""
-        return self._data(scope, on_null)
+        """The same, but what cannot be computed is null, and nothing inside a text; `on_null` is told which expression.
+
+        All of it is null where what was computed is no JSON.
+        """
+        try:
+            return self._data(scope, on_null)
+        except ExpressionFailed:
+            on_null(self._text)
+            return NULL
 
     def _data(self, scope: Scope, on_null: OnNull | None) -> Data:
         if self.constant is not None:
@@ -52,7 +60,7 @@ class Tree:
             return found
         try:
             return Data.of_raw(_encode(self._make(scope, True, on_null)))
-        except (ValueError, TypeError, RecursionError) as exc:  # a lone surrogate of a literal, mostly
+        except (ValueError, TypeError, RecursionError) as exc:  # a lone surrogate of a credential's claims, mostly
             raise ExpressionFailed("a value that is no JSON") from exc
 
 

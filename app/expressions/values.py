@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -11,6 +13,7 @@ from app.core.errors import ExpressionFailed
 
 _BEYOND = 2**1024 - 2**970
 """The least integer that float64 does not have: it would be rounded up to 2 to the 1024th (IEEE 754)."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def is_true(value: Any) -> bool:
@@ -19,8 +22,12 @@ def is_true(value: Any) -> bool:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Equality of JSON values; true is not 1."""
-    return bool(left == right) and (left is True or left is False) == (right is True or right is False)
+    """Equality of JSON values; true is not 1, at any depth."""
+    if left != right:
+        return False
+    if type(left) is list or type(left) is dict:
+        return bool(identity(left) == identity(right))
+    return (left is True or left is False) == (right is True or right is False)
 
 
 def identity(value: Any) -> Any:
@@ -44,6 +51,22 @@ def is_in_range(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return not isinstance(value, int) or -_BEYOND < value < _BEYOND
+
+
+def is_unicode(value: Any) -> bool:
+    """Whether a text can be written as UTF-8, which one with a lone surrogate cannot; what is no text can."""
+    return not isinstance(value, str) or _SURROGATE.search(value) is None
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """The keys of a JSON value, and what in it is no list or object."""
+    if isinstance(value, dict):
+        yield from value
+    if isinstance(value, dict | list):
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from leaves(entry)
+    else:
+        yield value
 
 
 def written(value: Any) -> str:

@@ -26,10 +26,16 @@ csv.field_size_limit(2**31 - 1)  # of the whole process; a body is bounded by it
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"})
 """Python's codecs that are no charset of the web; some take quadratic time."""
 
-_DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
-_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
-_GROWING = re.compile(r"<!(ENTITY|ATTLIST)")
-"""Declarations by which a small document becomes a large one."""
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
+"""How UTF-16 begins (XML 1.0 appendix F)."""
+_MISC = r"(?>[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*+"
+_LITERAL = r"""(?:"[^"]*"|'[^']*')"""
+_DOCTYPE = rf"""<!DOCTYPE\s+[^\s\[>"']+(?:\s+(?:SYSTEM|PUBLIC\s+{_LITERAL})(?:\s+{_LITERAL})?)?\s*>"""
+_PROLOG = re.compile(rf"\A({_MISC})(?:{_DOCTYPE}{_MISC})?", re.DOTALL | re.ASCII)
+"""What stands before the root element (XML 1.0 section 2.8), up to a document type that declares something of its own."""
+_ROOT = re.compile(r"<([A-Za-z_][\w:.-]*)", re.ASCII)
+_DECLARING = re.compile(r"<!(DOCTYPE|ENTITY|ATTLIST)")
 
 
 def text(body: bytes, charset: str | None) -> str:
@@ -51,19 +57,28 @@ class _Guarded:
     def ParserCreate(encoding: str | None, separator: str | None) -> expat.XMLParserType:
         """A parser of expat."""
         parser = expat.ParserCreate(encoding, separator)
-        parser.StartDoctypeDeclHandler = _refuse_subset
+        parser.StartDoctypeDeclHandler = _refuse_doctype
         return parser
 
 
-def _refuse_subset(name: str, system_id: str | None, public_id: str | None, has_internal_subset: int) -> None:
-    if has_internal_subset:
-        raise ValueError("a document type that declares something")
+def _refuse_doctype(name: str, system_id: str | None, public_id: str | None, has_internal_subset: int) -> None:
+    raise ValueError("a document type that declares something")
+
+
+def _document(body: bytes, charset: str | None) -> str:
+    """The text of an XML document, by the header's charset, its own declaration or how it begins (RFC 7303 section 3)."""
+    declared = _DECLARED.match(body)
+    return text(body, charset or (declared[1].decode() if declared else _UTF_16.get(body[:2])))
 
 
 def xml(body: bytes, charset: str | None) -> Any:
-    """The root element as the only key, repeated elements as a list, attributes as `@name`, text beside them as `#text`."""
+    """The root element as the only key, repeated elements as a list, attributes as `@name`, text beside them as `#text`.
+
+    A document type that only names a file is left out: the file is never read, and with it expat would drop, silently, every
+    entity that the file may declare. Without it such an entity is a fault.
+    """
     try:
-        return xmltodict.parse(body if charset is None else text(body, charset), expat=_Guarded)
+        return xmltodict.parse(_PROLOG.sub(r"\1", _document(body, charset)), expat=_Guarded)
     except (expat.ExpatError, ValueError, LookupError) as exc:
         raise DecodeFailed("no XML that can be read") from exc
 
@@ -71,20 +86,24 @@ def xml(body: bytes, charset: str | None) -> Any:
 def feed(body: bytes, charset: str | None) -> dict[str, Any]:
     """RSS or Atom: `{title, link, items: [{title, link, id, published, summary}]}`, null for what is not there.
 
-    HTML in it is sanitised. `published` falls back to `updated`, the only date that Atom asks for.
+    HTML in it is sanitised. `published` falls back to `updated`, the only date that Atom asks for. Faults of its XML are
+    forgiven, but for a document that ends before its root element does.
     """
-    declared = _DECLARED.match(body)
-    content = text(body, charset or (declared[1].decode() if declared else "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else None))
-    if _GROWING.search(content):
-        raise DecodeFailed("a feed that declares entities")
-    parsed = _parsed_feed(content[found.end() if (found := _DECLARATION.match(content)) else 0 :])
+    content = _PROLOG.sub("", _document(body, charset))
+    root = _ROOT.search(content)
+    if _DECLARING.search(content, 0, root.start() if root else len(content)):
+        raise DecodeFailed("a document type that declares something")
+    parsed = _parsed_feed(content)
+    if parsed.bozo and root and not re.search(rf"</{re.escape(root[1])}\s*>", content):
+        raise DecodeFailed("a feed that breaks off")
+    is_atom = parsed.version.startswith("atom")
     return {
         "title": parsed.feed.get("title"),
-        "link": parsed.feed.get("link"),
+        "link": _link(parsed.feed, is_atom),
         "items": [
             {
                 "title": entry.get("title"),
-                "link": entry.get("link"),
+                "link": _link(entry, is_atom),
                 "id": entry.get("id"),
                 "published": entry.get("published") if "published" in entry else entry.get("updated"),
                 "summary": entry.get("summary"),
@@ -92,6 +111,15 @@ def feed(body: bytes, charset: str | None) -> dict[str, Any]:
             for entry in parsed.entries
         ],
     }
+
+
+def _link(holder: Any, is_atom: bool) -> Any:
+    """Where it leads. An RSS `guid` may be a link, an Atom `id` is none: feedparser takes both."""
+    link = holder.get("link")
+    if not is_atom:
+        return link
+    alternates = [found["href"] for found in holder.get("links", ()) if found.get("rel") == "alternate" and "href" in found]
+    return link if link in alternates else next(iter(alternates), None)
 
 
 def _parsed_feed(content: str) -> Any:
@@ -107,7 +135,10 @@ def _parsed_feed(content: str) -> Any:
 
 
 def table(body: bytes, charset: str | None) -> list[dict[str, str | None]]:
-    """CSV (RFC 4180) as a list of objects by its header line; null where a row ends early, a failure where it has more."""
+    """CSV (RFC 4180) as a list of objects by its header line; null where a row ends early, a failure where it has more.
+
+    A name twice is a failure, it would lose a column. Columns at the end without a name or a value, as spreadsheets export them, are left out.
+    """
     reader = csv.reader(io.StringIO(text(body, charset), newline=""), strict=True)
     try:
         header = next((row for row in reader if row), [])
@@ -118,4 +149,14 @@ def table(body: bytes, charset: str | None) -> list[dict[str, str | None]]:
         raise TooLarge
     if any(len(row) > len(header) for row in rows):
         raise DecodeFailed("a row that is longer than the header")
+    if header and not header[-1]:
+        header, rows = _without_empty_columns(header, rows)
+    if len(set(header)) < len(header):
+        raise DecodeFailed("a header with a name twice")
     return [dict(zip(header, row + [None] * (len(header) - len(row)), strict=True)) for row in rows]
+
+
+def _without_empty_columns(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """The table without the columns at its end that hold nothing at all."""
+    width = max(max((i for i, cell in enumerate(row, 1) if cell), default=0) for row in (header, *rows))
+    return header[:width], [row[:width] for row in rows]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.core.data import Data, encode
-from app.core.errors import DecodeFailed, GraphqlFailed
+from app.core.errors import DecodeFailed, ExpressionFailed, GraphqlFailed
 
 
 class _Answer(msgspec.Struct):
@@ -22,8 +22,11 @@ _NO_ERRORS = (b"", b"null", b"[]")
 
 
 def graphql_body(query: str, variables: Any) -> bytes:
-    """The JSON body that asks `query`, a text that is no template, with these variables."""
-    return encode({"query": query, "variables": variables} if variables else {"query": query})
+    """The JSON body that asks `query`, a text that is no template, with these variables. ExpressionFailed where they are no JSON."""
+    try:
+        return encode({"query": query, "variables": variables} if variables else {"query": query})
+    except (ValueError, TypeError, RecursionError) as exc:  # a lone surrogate of a credential's claims, mostly
+        raise ExpressionFailed("a value that is no JSON") from exc
 
 
 def graphql_data(data: Data, http_status: int = 200) -> Data:

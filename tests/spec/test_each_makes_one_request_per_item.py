@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.problems import verdict
-from app.core.data import Data
+from app.core.data import NULL, Data
 from app.core.errors import Overloaded, TimedOut
+from app.core.events import SchemaDrifted
 from app.core.reply import Reply
 from tests.fakes.plans import Bench, Script, kinds, status, statuses
 from tests.fakes.virtual_time import run_virtual
@@ -141,3 +142,36 @@ async def test_items_that_failed_break_no_schema() -> None:
     script = Script({"/item/1": "one", "/item/2": status(500)})
     answer = await bench_of(script, schema=schema, validate="enforce").run({"ids": [1, 2]})
     assert (answer.outcomes["a"].status, answer.outcomes["a"].data.value) == ("partial", ["one", None])
+
+
+class Absent(Script):
+    """An upstream that answers 404 where its table says null, which `null_on` asks for."""
+
+    def _reply(self, call: Any) -> Reply:
+        reply = super()._reply(call)
+        return Reply(NULL, 404) if reply.data.is_null else reply
+
+
+TEXTS = {"type": "array", "items": {"type": ["string", "object"], "properties": {"n/o": {"type": "string"}}}}
+ANSWERS = {"/item/0": None, "/item/1": "one", "/item/2": {"n/o": 2}, "/item/3": status(500)}
+
+
+@pytest.mark.parametrize("ids", [[0, 1], [1, 0, 1], [0]])
+async def test_a_null_that_was_asked_for_breaks_no_schema(ids: list[int]) -> None:
+    """As that of a single call: `null_on` says that it is no fault."""
+    answer = await bench_of(Absent(ANSWERS), schema=TEXTS, validate="enforce", null_on=[404]).run({"ids": ids})
+    found = answer.outcomes["a"]
+    assert (found.status, found.data.value) == ("ok", [None if n == 0 else "one" for n in ids])
+
+
+@pytest.mark.parametrize(("ids", "where"), [([0, 3, 1, 2], "/3/n~1o"), ([1, 2], "/1/n~1o"), ([3, 1, 1, 1, 1], "/")])
+async def test_what_breaks_the_schema_is_named_by_its_place_in_the_list(ids: list[int], where: str) -> None:
+    """Whatever was left out before it; in the failure and in the log."""
+    keys: dict[str, Any] = {"schema": {**TEXTS, "maxItems": 3}, "null_on": [404]}
+    answer = await bench_of(Absent(ANSWERS), validate="enforce", **keys).run({"ids": ids})
+    error = answer.outcomes["a"].error
+    assert error is not None
+    assert error.detail.endswith(f"'{where}'")
+    bench = bench_of(Absent(ANSWERS), validate="warn", **keys)
+    await bench.run({"ids": ids})
+    assert [event.where or "/" for event in bench.events if isinstance(event, SchemaDrifted)] == [where]

@@ -94,10 +94,11 @@ async def test_half_a_body_is_no_request() -> None:
 @pytest.mark.parametrize("raw", [
     b"{", b'{"a": 1,}', b'{"a": 1} {}', b"{'a': 1}", b'{"a": NaN}', b'{"a": -Infinity}', b'{"a": "\xff"}', b'{"a": "\xed\xa0\x80"}', b'"\xc0\xaf"',
     '{"a": 1}'.encode("utf-16"), b'{"a": "\\ud800"}', b'"\x00"', b"1\x00", b'"\n"', b"01", b"nope", b"1e400", b"[" * 100_000, b"\xef\xbb\xbf1", b"",
+    b"1" + b"0" * 309, b"-1" + b"0" * 320, b'{"a": [1' + b"0" * 4000 + b"]}", b" " * 31 + str(2**1024).encode() + b" ",
     b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
 ])  # fmt: skip
 def test_what_is_no_strict_json_is_a_400(raw: bytes) -> None:
-    """RFC 8259, one value, at most 200 deep."""
+    """RFC 8259, one value, no number beyond float64, at most 200 deep."""
     with pytest.raises(Problem) as caught:
         parse_strict(raw)
     assert caught.value.status == 400
@@ -105,9 +106,10 @@ def test_what_is_no_strict_json_is_a_400(raw: bytes) -> None:
 
 @pytest.mark.parametrize(("raw", "value"), [
     (b"9007199254740993", 2**53 + 1), (b"123456789012345678901234567890", 123456789012345678901234567890), (b'"\\u0000"', "\0"),
+    (str(2**1023).encode(), 2**1023), (b'["' + b"1" * 400 + b'"]', ["1" * 400]), (b"0." + b"1" * 400, float("0." + "1" * 400)),
     (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, None), (b'"' + b"[" * 500 + b'"', "[" * 500), (b' {"\\ud83e\\udd86": "\xc3\xb1"}\n', {"\U0001f986": "ñ"}),
 ])  # fmt: skip
 def test_unusual_json_is_taken_exactly(raw: bytes, value: Any) -> None:
-    """Integers of any size, escaped NUL, brackets in texts."""
+    """Integers as far as float64 goes, digits and brackets in texts, escaped NUL."""
     got = parse_strict(raw)
     assert value is None or got == value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import typer
 
 from app.api.problems import Problem
 from app.catalog.schema import Body, Endpoint, Param
-from app.commands.words import Asked, asked, inputs, named, read_headers, told
+from app.commands.words import Asked, asked, inputs, named, read_body, read_headers, told
 
 ENDPOINT = Endpoint(
     get="/cities/{city}",
@@ -65,6 +66,26 @@ def test_a_word_that_is_neither_is_refused(words: list[str], capsys: pytest.Capt
         asked(words)
     assert ended.value.exit_code == 2
     assert f"'{words[-1]}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda: asked(["trip", "q=a\udcff"]),
+        lambda: asked(["\udcff.yaml", "trip"]),
+        lambda: read_headers(["x: \udcff"]),
+        lambda: read_body('"\udcff"'),
+    ],
+)
+def test_an_argument_that_is_no_utf8_is_refused(given: Callable[[], object], capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, in one line; Python makes lone surrogates of such bytes."""
+    with pytest.raises(typer.Exit) as ended:
+        given()
+    assert ended.value.exit_code == 2
+    told_of = capsys.readouterr().err
+    assert told_of.count("\n") == 1
+    assert "is no UTF-8" in told_of
+    assert "\\udcff" in told_of
 
 
 def test_a_near_name_is_offered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from jmespath.visitor import Options, TreeInterpreter
 from app.core.errors import ExpressionFailed
 from app.expressions.expression import parse_expression
 from app.expressions.functions import CatalogFunctions
+from app.expressions.values import identity
 
 NAMES = st.sampled_from(["a", "b", "c", '"d e"'])
 SCALARS = st.none() | st.booleans() | st.integers(-2, 3) | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(["", "a", "b", "é"])
@@ -55,8 +56,18 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 EXPRESSIONS = st.recursive(NAMES | LITERALS | st.just("@"), _grown, max_leaves=8)
 
 
+class _Interpreter(TreeInterpreter):
+    """The library's, but for its equality, which takes `[true]` for `[1]`."""
+
+    COMPARATOR_FUNC = {  # noqa: RUF012 - the library's way
+        **TreeInterpreter.COMPARATOR_FUNC,
+        "eq": lambda left, right: identity(left) == identity(right),
+        "ne": lambda left, right: identity(left) != identity(right),
+    }
+
+
 def _by_library(text: str, document: Any) -> Any:
-    return TreeInterpreter(Options(custom_functions=CatalogFunctions())).visit(jmespath.compile(text).parsed, document)
+    return _Interpreter(Options(custom_functions=CatalogFunctions())).visit(jmespath.compile(text).parsed, document)
 
 
 @settings(max_examples=400, deadline=None)
@@ -79,6 +90,16 @@ def test_a_compiled_expression_gives_what_the_library_gives(text: str, document:
 def test_an_order_between_a_number_and_a_text_is_null(text: str) -> None:
     """As the specification says; the library raises a TypeError."""
     assert parse_expression(text).search({"a": 1, "b": "x"}) is None
+
+
+@pytest.mark.parametrize(("left", "right"), [(True, 1), ([True], [1]), ({"k": [False]}, {"k": [0]}), ([[1.0, True]], [[1, 1]])])
+def test_true_is_no_number_at_any_depth(left: object, right: object) -> None:
+    """In a comparison, in `contains` and in `lookup`; 1.0 is 1."""
+    document = {"a": left, "b": right, "c": [1.0, {"k": 2}], "d": [1, {"k": 2.0}], "rows": [{"k": right}, {"k": left, "it": True}]}
+    for text in ("a == b", "a.x == b || a == b", "contains([a], b)", "c != d"):
+        assert parse_expression(text).search(document) is False
+    for text in ("a != b", "a == a", "c == d", "contains([a], a)", "lookup(rows, 'k', a).it"):
+        assert parse_expression(text).search(document) is True
 
 
 @pytest.mark.parametrize("text", ["a < `2`", "b == 'x'", "a > `0`", "b >= 'w'"])

@@ -83,6 +83,11 @@ def test_the_current_value_is_fine_elsewhere(text: str) -> None:
         ("a[::0]", "step by 0", 1),
         ("`NaN`", "no JSON", 0),
         ("`[1e999]`", "no JSON", 0),
+        ('`"\\ud800"`', "surrogate", 2),
+        ('a || `{"k": ["\\udfff"]}`', "surrogate", 14),
+        ('{"\\ud800": a}', "surrogate", 2),
+        ('`{"\\ud800": 1}`', "surrogate", 3),
+        (f"'{mark(chr(0xD800))}'", "surrogate", 0),
         ("a.", "ends too early", 2),
         ("a[?", "ends too early", 3),
         ("", "empty", 0),
@@ -99,6 +104,11 @@ def test_faults_show_when_parsed(text: str, says: str, offset: int) -> None:
         parse_expression(text)
     assert says in fault.value.message
     assert fault.value.offset == offset
+
+
+def test_a_pair_of_surrogates_is_a_character() -> None:
+    """However it is spelt."""
+    assert parse_expression('`"\\ud83e\\udd86"`').search({}) == "\U0001f986"
 
 
 def test_hints_say_what_was_meant() -> None:

@@ -138,9 +138,14 @@ def test_what_cannot_be_computed_is_null_in_a_response_and_fails_elsewhere() -> 
 
 
 def test_a_lone_surrogate_is_no_json() -> None:
-    """A literal can hold one; no answer does."""
+    """A credential's claims can hold one; no answer does. In a response it is null, and told."""
+    tree, told = parse_tree({"a": "x{claims.sub}", "b": 1}), []
+    broken = Scope(claims={"sub": "\ud800"})
     with pytest.raises(ExpressionFailed):
-        parse_tree({"a": '{concat(`"\\ud800"`, name)}'}).data(scope())
+        tree.data(broken)
+    assert tree.data_or_null(broken, told.append).is_null
+    assert told == ["x{claims.sub}"]
+    assert tree.data_or_null(Scope(claims={"sub": "y"}), told.append).value == {"a": "xy", "b": 1}
 
 
 def test_a_fault_in_a_tree_tells_the_way_to_it() -> None:

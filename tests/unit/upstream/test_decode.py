@@ -77,7 +77,12 @@ def test_a_charset_that_does_not_fit_or_is_none_is_refused(charset: str) -> None
         (b'<r xmlns:a="urn:a"><a:b>&lt;</a:b></r>', {"r": {"@xmlns:a": "urn:a", "a:b": "<"}}),
         ('<?xml version="1.0" encoding="iso-8859-1"?><r>é</r>'.encode("latin-1"), {"r": "é"}),
         ("<r>é</r>".encode("utf-16"), {"r": "é"}),
+        ("<r>é€</r>".encode("utf-16-le"), {"r": "é€"}),
         (b"<!DOCTYPE r SYSTEM 'file:///etc/passwd'><r>x</r>", {"r": "x"}),
+        (
+            b'<?xml version="1.0"?><!-- <r> --><!DOCTYPE r PUBLIC "-//p" "r>.dtd" ><r a="&quot;&#233;">&lt;<![CDATA[&x;]]></r>',
+            {"r": {"@a": '"\xe9', "#text": "<&x;"}},
+        ),
     ],
 )
 def test_xml_has_one_shape(body: bytes, value: Any) -> None:
@@ -101,13 +106,18 @@ def test_the_charset_of_the_header_wins() -> None:
         BOMB + "<r>&b;</r>",
         '<!DOCTYPE r [<!ATTLIST r a CDATA "x">]><r/>',
         "<r>&nope;</r>",
+        '<!DOCTYPE r SYSTEM "x.dtd"><r>caf&eacute; &nope;x</r>',
+        '<!DOCTYPE r SYSTEM "x.dtd"><r a="caf&eacute;"/>',
+        '<?xml version="1.0" standalone="no"?><!-- <r> --><!DOCTYPE r PUBLIC "-//p" "x.dtd"><r>&nope;</r>',
+        '<!DOCTYPE r SYSTEM "x.dtd"><!DOCTYPE r SYSTEM "x.dtd"><r/>',
+        "<?a?>" * 1000 + "<!DOCTYPE",
         "<a>" * 300 + "</a>" * 300,
         '<?xml version="1.0" encoding="nope"?><r/>',
         "<!DOCTYPE r [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><r>&x;</r>",
     ],
 )
 def test_xml_that_is_broken_or_declares_something_is_refused(body: str) -> None:
-    """No entity is expanded, nothing is fetched."""
+    """No entity is expanded, nothing is fetched; one that a file beside the document may declare is not dropped in silence."""
     with pytest.raises(DecodeFailed):
         read(body, "text/xml")
 
@@ -128,11 +138,52 @@ def test_feeds_have_one_shape() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("before", ["", "\n \t"])
 @pytest.mark.parametrize("charset", ["iso-8859-1", "utf-16"])
-def test_a_feed_has_its_charset(charset: str) -> None:
-    """By its own declaration or byte order mark."""
-    body = RSS.replace("?>", f' encoding="{charset}"?>', 1).encode(charset)
+def test_a_feed_has_its_charset(charset: str, before: str) -> None:
+    """By its own declaration or byte order mark, also where white space stands before it."""
+    body = (before + RSS.replace("?>", f' encoding="{charset}"?>', 1)).encode(charset)
     assert read(body, "application/rss+xml")["title"] == "Fé"
+
+
+def feed_of(item: str) -> str:
+    """An RSS feed with this in its one item."""
+    return f'<rss version="2.0"><channel><item>{item}</item></channel></rss>'
+
+
+def test_a_feed_may_speak_of_declarations() -> None:
+    """Only a document type before the root element declares anything."""
+    (item,) = read(feed_of("<description><![CDATA[of <!ENTITY x> and <!DOCTYPE x [ ]]></description>"), None, "rss")["items"]
+    assert "ENTITY x" in item["summary"]
+
+
+@pytest.mark.parametrize("cut", ["</rss>", "</channel>", "</item>", "</description>"])
+def test_a_feed_that_breaks_off_is_refused(cut: str) -> None:
+    """Half a feed is not taken for a whole one, nor half an item for an item."""
+    whole = feed_of("<description>s</description>")
+    assert len(read(whole, None, "rss")["items"]) == 1
+    with pytest.raises(DecodeFailed):
+        read(whole[: whole.index(cut)], None, "rss")
+
+
+@pytest.mark.parametrize(
+    "feed", [feed_of("<title>a &nbsp;b</title>"), feed_of("<title>a \xa0b</title>") + "<b>x", "x " + feed_of("<title>a \xa0b</title>")]
+)
+def test_other_faults_of_a_feed_are_forgiven(feed: str) -> None:
+    """HTML's entities, and text before or behind it."""
+    assert read(feed, None, "rss")["items"][0]["title"] == "a \xa0b"
+
+
+@pytest.mark.parametrize(("links", "link"), [
+    ("", None), ('<link rel="enclosure" href="http://e/1"/>', None), ('<link href="http://e/id"/>', "http://e/id"),
+    ('<link type="application/pdf" href="http://e/2"/>', "http://e/2"), ('<link rel="self" href="http://e/3"/><link href="http://e/4"/>', "http://e/4"),
+])  # fmt: skip
+def test_the_id_of_an_atom_entry_is_no_link(links: str, link: str | None) -> None:
+    """Nor that of the feed; a `guid` of RSS is one unless it says otherwise."""
+    feed = f'<feed xmlns="http://www.w3.org/2005/Atom"><id>http://e/id</id>{links}<entry><id>http://e/id</id>{links}</entry></feed>'
+    value = read(feed, None, "rss")
+    assert (value["link"], value["items"][0]["link"], value["items"][0]["id"]) == (link, link, "http://e/id")
+    assert read(feed_of("<guid>http://e/5</guid>"), None, "rss")["items"][0]["link"] == "http://e/5"
 
 
 @pytest.mark.parametrize(
@@ -145,6 +196,9 @@ def test_a_feed_has_its_charset(charset: str) -> None:
         "<html><body/></html>",
         RSS.replace("<rss", BOMB + "<rss"),
         BOMB.encode("utf-16").decode("latin-1"),
+        "<!-- <a> -->" + RSS.replace("<rss", BOMB + "<rss").removeprefix('<?xml version="1.0"?>'),
+        '<!DOCTYPE b [<!-- <a> --><!ENTITY a "x">]>' + feed_of(""),
+        'x\n<!ENTITY a "x">\n<!DOCTYPE b>\n' + feed_of(""),
     ],
 )
 def test_what_is_no_feed_is_refused(body: str) -> None:
@@ -163,18 +217,21 @@ def test_what_is_no_feed_is_refused(body: str) -> None:
         ('id,name\n1,"A, ""b""\nc"\n\n2\n', [{"id": "1", "name": 'A, "b"\nc'}, {"id": "2", "name": None}]),
         ("\ufeffid\n1", [{"id": "1"}]),
         ("id\n" + "x" * 200_000, [{"id": "x" * 200_000}]),
+        ("id,name,,\n1,Ana,,\n2\n", [{"id": "1", "name": "Ana"}, {"id": "2", "name": None}]),
+        (",name\n0,Ana\n", [{"": "0", "name": "Ana"}]),
+        ("id,\n1,x\n", [{"id": "1", "": "x"}]),
         ("id,name\n", []),
         ("", []),
     ],
 )
 def test_csv_is_a_list_of_objects_by_its_header(body: str, value: Any) -> None:
-    """Quotes and line breaks in them; null where a row ends early."""
+    """Quotes and line breaks in them; null where a row ends early; no columns at the end that hold nothing, as spreadsheets export them."""
     assert read(body, "text/csv; charset=utf-8") == value
 
 
-@pytest.mark.parametrize("body", ["a\n1,2", 'a\n"x', 'a\n"x"y'])
+@pytest.mark.parametrize("body", ["a\n1,2", 'a\n"x', 'a\n"x"y', "a,a\n1,2", "a,b,a\n1", "a,,\n1,2,3", ",a,\n1,2,3"])
 def test_csv_that_does_not_fit_its_header_is_refused(body: str) -> None:
-    """A row with more values than there are names would lose some."""
+    """A row with more values than there are names would lose some, and so would a name that is there twice."""
     with pytest.raises(DecodeFailed):
         read(body, "text/csv")
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from app.core.data import Data
-from app.core.errors import DecodeFailed, GraphqlFailed
+from app.core.errors import DecodeFailed, ExpressionFailed, GraphqlFailed
 from app.upstream.graphql import graphql_body, graphql_data
 
 
@@ -15,6 +15,13 @@ def test_a_request_is_query_and_variables() -> None:
     """No variables, no member."""
     assert json.loads(graphql_body("{ one }", {"k": [1]})) == {"query": "{ one }", "variables": {"k": [1]}}
     assert json.loads(graphql_body("{ one }", {})) == {"query": "{ one }"}
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), object()])
+def test_variables_that_are_no_json_fail_the_call(value: object) -> None:
+    """With `expression`, as in any other body."""
+    with pytest.raises(ExpressionFailed):
+        graphql_body("{ one }", {"k": value, "big": 10**30})
 
 
 @pytest.mark.parametrize(
