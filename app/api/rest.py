@@ -70,7 +70,7 @@ class EndpointHandler:
         """
         context = context_of(scope, service.settings.trusted_proxies)
         if plan.spec.auth:
-            context.identity = await service.gate.identify(plan.spec.auth, context.headers)
+            context.identity = await service.gate.identify(plan.spec.auth, context.headers, plan.spec.deadline)
         if plan.allow is None:
             await service.gate.limit(plan, context)
         query = context.query = parse_query(scope.get("query_string", b""))
