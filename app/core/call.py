@@ -100,10 +100,23 @@ class Call(Struct):
         return self.deadline if self.flight is None else self.flight.until
 
     @property
-    def key(self) -> tuple[object, ...]:
-        """What makes two calls the same: upstream, request, every declared and forwarded header, and how it is read."""
+    def key(self) -> Key:
+        """What it has in common with calls that are the same."""
         args = canonical(self.args) if self.args is not None else None
         return (self.upstream, self.method, self.target, self.headers, self.body, args, self.reading.key)
+
+
+Key: TypeAlias = tuple[str, str, str, Headers, bytes | None, bytes | None, str]
+"""What makes two calls the same: upstream, method, target, every declared and forwarded header, body, args, and how it is read."""
+
+
+def size_of(key: Key) -> int:
+    """Bytes of a key that come from a client, who may make them many."""
+    _, _, target, headers, body, args, _ = key
+    size = len(target) + (len(body) if body else 0) + (len(args) if args else 0)
+    for _, value in headers:
+        size += len(value)
+    return size
 
 
 Send: TypeAlias = Callable[[Call], Awaitable[Reply]]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from msgspec.structs import replace
 
 from app.catalog.schema_policies import Cache
-from app.core.call import Call, Headers, Policy, Record, Send
+from app.core.call import Call, Headers, Key, Policy, Record, Send, size_of
 from app.core.errors import CallFailure, StatusFailed
 from app.core.events import CacheAsked
 from app.core.reply import Reply
@@ -56,7 +54,7 @@ class Cached:
         self._tell(call.record, "miss")
         return self._keep(key, await self._send(call)) if entry is None else await self._ask(key, call, entry)
 
-    async def _ask(self, key: Hashable, call: Call, entry: Entry) -> Reply:
+    async def _ask(self, key: Key, call: Call, entry: Entry) -> Reply:
         """The upstream's answer, or the old one inside `stale_if_error`."""
         try:
             return await self._fetch(key, call, entry)
@@ -67,7 +65,7 @@ class Cached:
             call.record.notes.append(f"old data instead of a failure: {failure.type}, {failure.detail}")
             return Reply(entry.data, entry.status, state="stale", within_window=False, error=failure)
 
-    async def _fetch(self, key: Hashable, call: Call, entry: Entry) -> Reply:
+    async def _fetch(self, key: Key, call: Call, entry: Entry) -> Reply:
         """Asks the upstream, only for news where an old answer can be validated (RFC 9110 section 13.1)."""
         conditions = conditions_of(entry, call)
         if not conditions:
@@ -86,7 +84,7 @@ class Cached:
         call.record.notes.append("not modified: the data of the cache still holds")
         return self._keep(key, Reply(entry.data, entry.status, headers), entry)
 
-    def _keep(self, key: Hashable, reply: Reply, known: Entry | None = None) -> Reply:
+    def _keep(self, key: Key, reply: Reply, known: Entry | None = None) -> Reply:
         """Stores a success, or the news that a `known` one still holds; the reply is fresh from now on."""
         spec, now = self._spec, self._runtime.now()
         if spec.respect and not is_storable(reply.headers):
@@ -103,16 +101,17 @@ class Cached:
         fresh_for = lifetime(entry, spec)
         return Reply(reply.data, reply.status, reply.headers, fresh_until=now + fresh_for if fresh_for > 0 else None)
 
-    def _put(self, key: Hashable, entry: Entry) -> None:
+    def _put(self, key: Key, entry: Entry) -> None:
         """Keeps an entry, once for all who shared its request, and shares it."""
         known = self._store.get(key)
         if known is not None and known.data is entry.data and use(known, self._spec, entry.stored) == "fresh":
             return
+        entry.key_size = size_of(key)
         self._store.put(key, entry)
         if self._runtime.shared is not None and not self._runtime.tasks.is_closing:
             self._runtime.tasks.spawn(save(self._runtime, key, entry, kept_for(entry, self._spec)), name=f"share {self._state.name}")
 
-    def _refresh(self, key: Hashable, call: Call, entry: Entry) -> None:
+    def _refresh(self, key: Key, call: Call, entry: Entry) -> None:
         """Asks anew behind an old answer: once at a time for a key, whoever waits."""
         refreshing, tasks = self._state.refreshing, self._runtime.tasks
         if key in refreshing or tasks.is_closing:
@@ -121,7 +120,7 @@ class Cached:
         deadline = max(call.deadline, self._runtime.now() + REFRESH)
         tasks.spawn(self._ask_behind(key, replace(call, deadline=deadline, record=Record()), entry), name=f"refresh {self._state.name}")
 
-    async def _ask_behind(self, key: Hashable, call: Call, entry: Entry) -> None:
+    async def _ask_behind(self, key: Key, call: Call, entry: Entry) -> None:
         try:
             await self._fetch(key, call, entry)
         except CallFailure:
@@ -129,11 +128,12 @@ class Cached:
         finally:
             self._state.refreshing.discard(key)
 
-    async def _look_elsewhere(self, key: Hashable, entry: Entry | None) -> Entry | None:
+    async def _look_elsewhere(self, key: Key, entry: Entry | None) -> Entry | None:
         """The entry that another process has shared, if it is newer than ours."""
         found = await load(self._runtime, key)
         if found is None or (entry is not None and found.stored <= entry.stored):
             return entry
+        found.key_size = size_of(key)
         self._store.put(key, found)
         return found
 

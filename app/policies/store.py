@@ -10,7 +10,7 @@ from msgspec import Struct
 from app.core.data import Data
 
 OVERHEAD = 1024
-"""Bytes that an entry takes besides its data: key, headers' validators, the objects themselves."""
+"""Bytes that an entry takes besides its data and its key: validators, the objects themselves."""
 DECODED = 5
 """Decoded JSON takes about so many times the bytes of its text (dicts and strings of CPython)."""
 
@@ -19,6 +19,7 @@ class Entry(Struct, eq=False):
     """A stored success. Times are of the loop's clock.
 
     `lifetime`, `revalidate` and `if_error` are what the upstream itself said, in seconds; None where it said nothing.
+    `key_size` is the bytes of its key, which weigh as its data does.
     """
 
     data: Data
@@ -29,6 +30,7 @@ class Entry(Struct, eq=False):
     if_error: float | None = None
     etag: str | None = None
     modified: str | None = None
+    key_size: int = 0
     weight: int = 0
 
 
@@ -65,7 +67,7 @@ class Store:
 
     def _weigh(self, key: Hashable, entry: Entry) -> None:
         """An entry grows when its data is decoded: that form is kept as well."""
-        weight = OVERHEAD + len(entry.data) * (1 + DECODED if entry.data.is_decoded else 1)
+        weight = OVERHEAD + entry.key_size + len(entry.data) * (1 + DECODED if entry.data.is_decoded else 1)
         if weight == entry.weight:
             return
         if weight > self.max_bytes:

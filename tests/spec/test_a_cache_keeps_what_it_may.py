@@ -315,3 +315,16 @@ async def test_a_revalidation_that_is_hedged_takes_the_first_304() -> None:
         reply = await rig.stack.send(call)
         assert (reply.data.value, reply.state, call.record.http_status) == ("kept", "ok", 200)
         assert rig.now() - began == pytest.approx(0.15)
+
+
+async def test_what_a_client_puts_into_a_key_weighs_as_data_does() -> None:
+    """A long URL, header or body is bounded with the rest: nobody fills the memory with names of small answers."""
+    store = Store(1 << 20)
+    rig = Rig([(0.0, "x")], cache={}, store=store)
+    for number in range(100):
+        await rig.outcome(f"/{number}?{'q' * 30_000}")
+    assert len(store) < 40
+    kept = len(store)
+    for number in range(20):
+        await rig.outcome(f"/{number}", headers=(("x-long", "h" * 30_000),))
+    assert len(store) <= kept
