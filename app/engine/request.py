@@ -10,7 +10,7 @@ from app.core.errors import CallFailure
 from app.core.scope import Scope
 from app.engine.forwarding import request_of
 from app.engine.plan import Step
-from app.engine.run import is_true
+from app.expressions.values import is_true
 
 
 def request_key(step: Step, scope: Scope, context: Context) -> Hashable:

@@ -25,6 +25,7 @@ from app.engine.each import ask_each
 from app.engine.forwarding import request_of
 from app.engine.once import ask
 from app.engine.plan import Inputs, Plan, Step
+from app.expressions.values import is_true
 
 OnSettled = Callable[[Outcome, "Progress"], None]
 
@@ -40,10 +41,12 @@ class Progress(Struct):
     outcomes: dict[str, Outcome] = {}
 
     def settle(self, outcome: Outcome) -> None:
-        """Takes a settled call; its data, null included, can be seen from now on."""
+        """Takes a settled call; its data, null included, can be seen from now on, and none where it has none any more."""
         self.outcomes[outcome.name] = outcome
         if outcome.has_data:
             self.scope[outcome.name] = outcome.data
+        else:
+            self.scope.pop(outcome.name, None)
 
 
 async def run(plan: Plan, inputs: Inputs, runtime: Runtime, *, deadline: float | None = None, on_settled: OnSettled | None = None) -> Answer:
@@ -104,11 +107,6 @@ async def settle(plan: Plan, step: Step, progress: Progress, context: Context, d
 def _scope(step: Step, progress: Progress, context: Context) -> Scope:
     """What the call's expressions see by now: `request` as its own `forward` says, where it has one."""
     return progress.scope if step.forward is None else progress.scope.inner(request=request_of(context, step.forward))
-
-
-def is_true(value: object) -> bool:
-    """JMESPath truth: empty text, list and object, false and null are falsy; 0 is not."""
-    return value is True or (value is not None and value is not False and value != "" and value != [] and value != {})
 
 
 def _need(step: Step, progress: Progress) -> None:

@@ -16,7 +16,7 @@ from app.core.runtime import Runtime
 from app.engine.plan import Inputs, Plan
 from app.live.events import Complete, Draining, Ended, Part, Position, Update
 from app.live.identity import kept_of_client, topic_key
-from app.live.sharing import shared_plan
+from app.live.sharing import shared_plans
 from app.live.subscription import Notify, Subscription
 from app.live.topic import Topic
 from app.live.watch import Listen
@@ -46,7 +46,7 @@ class Hub:
         self._bounds = bounds or Bounds()
         self._topics: dict[bytes, Topic] = {}
         self._private: dict[Topic, None] = {}
-        self._shared_plans: dict[str, Plan] = {}
+        self._shared_plans: dict[str, tuple[Plan, Plan]] = {}
         self._idle: dict[Topic, asyncio.TimerHandle] = {}
         self._bytes = 0
         self._is_draining = False
@@ -89,7 +89,7 @@ class Hub:
 
     def once(self, plan: Plan, inputs: Inputs, *, expires: float | None = None) -> Subscription:
         """One run of the subscriber's own: the same events, nothing shared, never live."""
-        topic = Topic(plan, inputs, self._runtime, self, None, None)
+        topic = Topic(plan, plan, inputs, self._runtime, self, None, None)
         self._private[topic] = None
         topic.prepare()
         subscription = Subscription(topic, live=False, min_interval=0.0, recovered=None, base=0, notify=None)
@@ -113,15 +113,15 @@ class Hub:
             self._refused += 1
             raise TooManyTopics
         kept = replace(inputs, context=kept_of_client(plan, inputs.context))
-        topic = self._topics[key] = Topic(self._shared(plan), kept, self._runtime, self, key, self._listen)
+        topic = self._topics[key] = Topic(*self._shared(plan), kept, self._runtime, self, key, self._listen)
         return topic
 
-    def _shared(self, plan: Plan) -> Plan:
-        """The plan as live topics run it: with one poll for all processes, where there is a store that they share."""
+    def _shared(self, plan: Plan) -> tuple[Plan, Plan]:
+        """The plan as rounds and as polls of live topics run it: one poll for all processes, where there is a store that they share."""
         if self._runtime.shared is None or not plan.is_live:
-            return plan
+            return plan, plan
         if plan.name not in self._shared_plans:
-            self._shared_plans[plan.name] = shared_plan(plan, self._runtime.shared, self._runtime)
+            self._shared_plans[plan.name] = shared_plans(plan, self._runtime.shared, self._runtime)
         return self._shared_plans[plan.name]
 
     def _make_room(self, more_topics: int) -> None:

@@ -63,9 +63,12 @@ class Keeper(Protocol):
 
 
 class Topic:
-    """What live subscribers share. Without a `key` it is a run of one subscriber's own, and ends with it."""
+    """What live subscribers share: rounds run the `plan`, polls the `polled` one.
 
-    def __init__(self, plan: Plan, inputs: Inputs, runtime: Runtime, keeper: Keeper, key: bytes | None, listen: Listen | None) -> None:
+    Without a `key` it is a run of one subscriber's own, and ends with it.
+    """
+
+    def __init__(self, plan: Plan, polled: Plan, inputs: Inputs, runtime: Runtime, keeper: Keeper, key: bytes | None, listen: Listen | None) -> None:
         self.plan = plan
         self.key = key
         self.now: Callable[[], float] = runtime.now
@@ -75,7 +78,7 @@ class Topic:
         self.timer: asyncio.TimerHandle | None = None
         self._keeper = keeper
         self._required = frozenset(step.name for step in plan.steps if step.required)
-        self._watch = Watch(plan, inputs, runtime, self, listen)
+        self._watch = Watch(plan, polled, inputs, runtime, self, listen)
         self._phase: Literal["new", "round", "polling", "resting", "over"] = "new"
         self._ongoing = Round()
         self._in_round: set[str] = set()
@@ -105,10 +108,11 @@ class Topic:
     # --- who listens
 
     def prepare(self) -> None:
-        """Before a subscriber joins: calls run where nobody has kept the state true."""
+        """Before a subscriber joins: calls run where nobody has kept the state true, and parts that need none of them are there at once."""
         if self._phase in ("new", "resting"):
             self._phase, self._ongoing, self._in_round = "round", Round(), set()
             self._watch.begin()
+            self._arrive(self._watch.progress)
 
     def join(self, subscription: Subscription) -> None:
         """Takes one more, after `prepare`."""
@@ -170,17 +174,16 @@ class Topic:
         if data_changed or self.state.is_news(outcome):
             self._unsaid[outcome.name] = outcome
         if self._phase == "round":
-            self._arrive(outcome, progress)
+            self._in_round.add(outcome.name)
+            if self._was_complete_once or not self._fails(outcome, progress):
+                self._arrive(progress)
         elif outcome.name in self._unsaid:
             self._change(outcome, progress, data_changed)
         if data_changed:
             self._weigh()
 
-    def _arrive(self, outcome: Outcome, progress: Progress) -> None:
-        """Parts are news even where equal data was known: whoever starts afresh has none. A settling that fails the answer brings no part."""
-        self._in_round.add(outcome.name)
-        if not self._was_complete_once and self._fails(outcome, progress):
-            return
+    def _arrive(self, progress: Progress) -> None:
+        """Parts are news even where equal data was known: whoever starts afresh has none."""
         ready = [part for part in merge.ready(self.plan, self._in_round) if part.name not in self._ongoing.arrived]
         if ready:
             self.state.commit({part.name: part.render(progress.scope) for part in ready}, None, self._said(), self.state.complete)
@@ -188,6 +191,7 @@ class Topic:
             self._wake()
 
     def _fails(self, outcome: Outcome, progress: Progress) -> bool:
+        """Whether a settling fails the answer: it brings no part then."""
         if outcome.status == "failed" and outcome.name in self._required:
             return True
         asked = [o for o in progress.outcomes.values() if o.status != "skipped"]

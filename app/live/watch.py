@@ -47,11 +47,15 @@ class Told(Protocol):
 
 
 class Watch:
-    """One plan's calls over time. `begin` runs a round, then `poll` until `rest`; `begin` again after a rest keeps all data."""
+    """One plan's calls over time. `begin` runs a round, then `poll` until `rest`; `begin` again after a rest keeps all data.
 
-    def __init__(self, plan: Plan, inputs: Inputs, runtime: Runtime, told: Told, listen: Listen | None = None) -> None:
+    A round runs the `plan`, polls run the `polled` one, which may send calls otherwise.
+    """
+
+    def __init__(self, plan: Plan, polled: Plan, inputs: Inputs, runtime: Runtime, told: Told, listen: Listen | None = None) -> None:
         self.progress = Progress(new_scope(plan, inputs))
-        self._plan, self._inputs, self._runtime, self._told, self._listen = plan, inputs, runtime, told, listen
+        self._plan, self._polled = plan, polled
+        self._inputs, self._runtime, self._told, self._listen = inputs, runtime, told, listen
         self._last: dict[str, Data] = {}
         self._keys: dict[str, Hashable] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -114,7 +118,7 @@ class Watch:
         if self._is_polling:
             return
         self._is_polling = True
-        for step in self._plan.steps:
+        for step in self._polled.steps:
             self._schedule(step, 0.0)
             self._hear(step)
 
@@ -178,7 +182,7 @@ class Watch:
         self._remember(outcome)
         self._told.settled(outcome, self.progress, data_changed)
         if cascade and data_changed:
-            for follower in self._plan.followers[step.name]:
+            for follower in self._polled.followers[step.name]:
                 if step.name in follower.needs and self._key(follower) != self._keys[follower.name]:
                     self._start(follower)
 

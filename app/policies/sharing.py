@@ -7,18 +7,18 @@ from hashlib import sha256
 
 import msgspec
 
-from app.core.data import Data
+from app.core.data import NULL, Data
 from app.core.runtime import Runtime
 from app.policies.store import Entry
 
-VERSION = 1
+VERSION = 2
 
 
 class _Shared(msgspec.Struct, array_like=True):
     """An entry as it is shared; `stored` by the calendar's clock, since the loop's is a process's own."""
 
     version: int
-    data: bytes
+    data: bytes | None
     status: int | None
     stored: float
     lifetime: float | None
@@ -32,6 +32,16 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Shared).decode
 
 
+def packed(data: Data) -> bytes | None:
+    """Data as it is shared: its JSON text, None for the null of an answer without a body, which is told from one that says null."""
+    return None if data is NULL else data.raw
+
+
+def unpacked(raw: bytes | None) -> Data:
+    """The data that has been `packed`."""
+    return NULL if raw is None else Data.of_raw(raw)
+
+
 def name_of(key: Hashable) -> str:
     """The shared name of a key: a digest, since keys hold clients' credentials."""
     return f"cache:{VERSION}:{sha256(repr(key).encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -42,7 +52,7 @@ async def save(runtime: Runtime, key: Hashable, entry: Entry, seconds: float) ->
     if runtime.shared is None or seconds <= 0:
         return
     stored = runtime.wall() - (runtime.now() - entry.stored)
-    shared = _Shared(VERSION, entry.data.raw, entry.status, stored, entry.lifetime, entry.revalidate, entry.if_error, entry.etag, entry.modified)
+    shared = _Shared(VERSION, packed(entry.data), entry.status, stored, entry.lifetime, entry.revalidate, entry.if_error, entry.etag, entry.modified)
     await runtime.shared.put(name_of(key), _encode(shared), seconds)
 
 
@@ -57,5 +67,5 @@ async def load(runtime: Runtime, key: Hashable) -> Entry | None:
         return None
     age = max(0.0, runtime.wall() - found.stored)
     return Entry(
-        Data.of_raw(found.data), found.status, runtime.now() - age, found.lifetime, found.revalidate, found.if_error, found.etag, found.modified
+        unpacked(found.data), found.status, runtime.now() - age, found.lifetime, found.revalidate, found.if_error, found.etag, found.modified
     )

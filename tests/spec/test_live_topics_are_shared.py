@@ -263,3 +263,24 @@ async def test_processes_that_share_a_store_share_the_polls() -> None:
     before = bench.script.asked("/v")
     await passes(20)
     assert bench.script.asked("/v") - before > 70
+
+
+async def test_a_first_answer_is_of_just_now_whatever_another_process_was_told() -> None:
+    """Cold, or after a rest: nobody may have looked for most of an interval. Those who go on polling are told it too."""
+    bench = Bench({"calls": {"v": "/v"}, "live": {"every": "20s"}}, Script({"/v": 1}))
+    now = bench.runtime.now
+    here, there = (Hub(replace(bench.runtime, wall=now, shared=store)) for store in [SharedStore(now)] * 2)
+    first = Subscriber(here, bench)
+    await passes(0.1)
+    first.leave()
+    for value in (2, 3):
+        bench.script.answers["/v"] = value
+        await passes(9)
+        cold_then_rested = Subscriber(there, bench)
+        await passes(0.1)
+        assert cold_then_rested.state == {"v": value}
+        cold_then_rested.leave()
+    assert bench.script.asked("/v") == 3
+    back = Subscriber(here, bench)
+    await passes(0.1)
+    assert (back.state, bench.script.asked("/v")) == ({"v": 3}, 3)

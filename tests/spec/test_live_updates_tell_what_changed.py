@@ -104,6 +104,42 @@ async def test_a_fallback_stands_in_only_where_there_never_was_data() -> None:
     assert one.sources == {"kept": "stale", "never": "ok"}
 
 
+async def test_a_fallback_that_cannot_be_computed_any_more_leaves_nothing() -> None:
+    """It was no answer: the call has failed, its part is null, as REST says it."""
+    bench, hub, answers = live({"a": {"v": -1}, "b": status(500)}, {"a": "/a", "b": {"path": "/b", "fallback": {"n": "{abs(a.v)}"}}})
+    one = Subscriber(hub, bench)
+    await passes(0.1)
+    assert one.state["b"] == {"n": 1}
+    answers["/a"] = {"v": "text"}
+    await passes(2)
+    assert (one.state["b"], one.sources["b"]) == (None, "failed")
+    answers["/a"] = {"v": 2}
+    await passes(2)
+    assert (one.state["b"], one.sources["b"]) == ({"n": 2}, "fallback")
+
+
+async def test_a_part_that_needs_no_call_comes_at_once() -> None:
+    """In every round for who has none; it says nothing of how the calls will settle."""
+    calls, response = {"a": "/a", "b": "/b"}, {"k": "{k}", "a": "{a}"}
+    bench = Bench({"calls": calls, "params": {"k": {}}, "response": response, "live": LIVE}, Script({"/a": 1}, {"/a": 0.5, "/b": 0.4}))
+    hub = Hub(bench.runtime)
+    one = Subscriber(hub, bench, {"k": "x"})
+    await passes(0.01)
+    assert [(part.name, part.data.value, part.sources) for part in one.of(Part)] == [("k", "x", {})]
+    await passes(1)
+    assert (one.state, one.phase) == ({"k": "x", "a": 1}, "live")
+    one.leave()
+    await passes(30)
+    back, fresh = Subscriber(hub, bench, {"k": "x"}, resume=one.position), Subscriber(hub, bench, {"k": "x"})
+    await passes(0.01)
+    assert [[part.name for part in who.of(Part)] for who in (back, fresh)] == [[], ["k"]]
+    bench.script.answers = {"/a": status(500), "/b": status(500)}
+    two = Subscriber(hub, bench, {"k": "y"})
+    await passes(1)
+    (complete,) = two.of(Complete)
+    assert (two.state, complete.live, complete.failed is not None) == ({"k": "y"}, False, True)
+
+
 async def test_a_skipped_call_that_is_made_later_appears() -> None:
     """`when` is asked at every run, and at once when what it names has changed."""
     bench, hub, answers = live(

@@ -10,9 +10,10 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -28,10 +29,20 @@ CATALOG = """
 name: Shared
 upstreams:
   u: {url: "URL", timeout: 1s}
+  patient: {url: "URL"}
   kept: {url: "URL", cache: {ttl: 60s}}
 endpoints:
   ticks: {get: "/ticks/{id}", calls: {a: {upstream: u, path: "/ticks/{id}"}}, live: {every: 500ms}}
+  slow: {get: /slow, calls: {a: {upstream: patient, path: /slow}}, live: {every: 10s}}
   kept: {get: "/kept/{id}", calls: {a: {upstream: kept, path: "/kept/{id}"}}}
+  nothing:
+    get: /nothing
+    calls:
+      missing: {upstream: u, path: /nothing/404, null_on: [404], schema: {type: object}, validate: enforce}
+      silent: {upstream: u, path: /nothing/204, select: "length(items)"}
+      empty: {upstream: u, path: /nothing/200, select: "length(items)"}
+      kept: {upstream: kept, path: /nothing/200, select: "length(items)"}
+    live: {every: 500ms}
   limited: {get: /limited, limit: {rate: 1/m, burst: 10, by: endpoint}, calls: {a: {upstream: u, path: /limited}}}
 """
 
@@ -47,11 +58,12 @@ class Pair:
     latency: float = 0.0
 
     async def answer(self, asked: Asked, line: Line) -> None:
-        """The upstream: every answer is another."""
+        """The upstream: every answer is another, those of `/nothing` have no body."""
         self.asked[asked.path] += 1
         count = self.asked.total()
         await asyncio.sleep(self.latency)
-        await line.send(answer(json.dumps({"n": count}).encode()))
+        is_nothing = asked.path.startswith("/nothing/")
+        await line.send(answer(b"", int(asked.path[-3:])) if is_nothing else answer(json.dumps({"n": count}).encode()))
 
     async def get(self, at: int, path: str) -> httpx.Response:
         """Asks one of the two."""
@@ -146,6 +158,47 @@ async def test_cache_and_limit_are_one_for_both(tmp_path: Path) -> None:
         assert Counter(r.status_code for r in answers) == {200: 10, 429: 10}
         assert {r.status_code for r in answers[:10]} == {200}
         assert 50 <= int(answers[-1].headers["retry-after"]) <= 60
+
+
+async def test_an_answer_without_data_means_the_same_in_both(tmp_path: Path) -> None:
+    """A status of `null_on`, a 204 and an empty body are null wherever they were fetched: no `select`, no `schema` fails on them."""
+    async with pair(tmp_path) as one:
+        first = await one.get(0, "/nothing")
+        await asyncio.sleep(0.1)
+        second = await one.get(1, "/nothing")
+        assert [r.json()["sources"]["kept"]["cache"] for r in (first, second)] == ["miss", "hit"]
+        assert [(r.json()["complete"], set(r.json()["data"].values())) for r in (first, second)] == [(True, {None})] * 2
+        before = one.asked["/nothing/404"]
+        for told in await asyncio.gather(*(_streamed(one, at, "/nothing", after=3) for at in (0, 1))):
+            assert {source["status"] for message in told for source in message["sources"].values()} == {"ok"}
+            assert [message["type"] for message in told] == ["part"] * 4 + ["complete"]
+        assert one.asked["/nothing/404"] - before <= 8, "twice would be 12"
+
+
+async def test_a_slow_upstream_is_in_time_for_both(tmp_path: Path) -> None:
+    """Within the deadline of 2 s, as for one process alone: leaving it to the other costs no answer."""
+    async with pair(tmp_path) as one:
+        one.latency = 1.5
+        first = asyncio.create_task(_streamed(one, 0, "/slow"))
+        await asyncio.sleep(0.2)
+        for told in (await _streamed(one, 1, "/slow"), await first):
+            assert [(message["type"], message["sources"]["a"]["status"]) for message in told] == [("part", "ok"), ("complete", "ok")]
+
+
+async def _streamed(one: Pair, at: int, path: str, after: float = 0.0) -> list[dict[str, Any]]:
+    """What one of the two streams until `complete`, and so many seconds after it."""
+    told: list[dict[str, Any]] = []
+    with suppress(TimeoutError):
+        async with (
+            asyncio.timeout(10) as limit,
+            one.client.stream("GET", one.servers[at].url + path, headers={"accept": "text/event-stream"}) as stream,
+        ):
+            async for line in stream.aiter_lines():
+                if line.startswith("data: "):
+                    told.append(json.loads(line.removeprefix("data: ")))
+                    if told[-1]["type"] == "complete":
+                        limit.reschedule(asyncio.get_running_loop().time() + after)
+    return told
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
