@@ -107,7 +107,7 @@ class Server(uvicorn.Server):
         self.settings = settings
         self.state = app.state
         self.state.draining = False
-        self.state.admission = self.edge.admission
+        self.state.edge = self.edge
         self._parent, self._signalled = parent, 0.0
 
     @contextmanager

@@ -70,8 +70,9 @@ def create_app(settings: Settings, loaded: Loaded, *, transport: httpx.AsyncBase
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_service(settings, loaded, transport=transport, tracing=tracing) as service:
             app.state.service, app.state.drain = service, service.sockets.drain
-            if (admission := getattr(app.state, "admission", None)) is not None:  # set by the server; there is none under a test client
-                service.telemetry.metrics.sampled_by(lambda metrics: metrics.admission(admission.snapshot()))
+            if (edge := getattr(app.state, "edge", None)) is not None:  # set by the server; there is none under a test client
+                edge.emit = service.runtime.emit
+                service.telemetry.metrics.sampled_by(lambda metrics: metrics.admission(edge.admission.snapshot()))
             yield
 
     catalog = loaded.catalog

@@ -1,7 +1,8 @@
-"""Serving a catalog: checked, bound, then served by this process or by several workers."""
+"""Serving a checked catalog: its port is bound, then it is served by this process or by several workers."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
 import os
@@ -14,33 +15,25 @@ from pathlib import Path
 from uvicorn.config import STARTUP_FAILURE
 
 from app.api.socket import LiveProtocol
-from app.catalog.faults import CatalogFaults, CatalogUnreadable
-from app.catalog.load import Loaded, load
+from app.catalog.load import Loaded
 from app.draining import CLOSING, FORCED, Server, end_by_force
 from app.main import create_app
-from app.settings import Settings, environ
+from app.settings import Settings
+from app.upstream.functions import FunctionUnusable, import_functions
 from app.workers import supervise
 
-OK, FAULTY, UNREADABLE = 0, 1, 2
+OK, FAILED = 0, 1
 """Exit codes."""
 
 
-def serve(settings: Settings, catalog_path: Path, host: str, port: int, workers: int) -> int:
+def serve(settings: Settings, loaded: Loaded, host: str, port: int, workers: int) -> int:
     """Serves a catalog until a signal; the exit code. Whatever is wrong is said on stderr before a port is open."""
-    try:
-        loaded = load(catalog_path, environ())
-    except CatalogFaults as faulty:
-        say("\n".join(str(fault) for fault in faulty.faults))
-        return FAULTY
-    except CatalogUnreadable as unreadable:
-        say(f"merganser: {unreadable}")
-        return UNREADABLE
     settings = settings.model_copy(update={"host": host, "port": port, "workers": workers})
     try:
         sockets = bind(host, port)
     except OSError as error:
         say(f"merganser: cannot listen on {host}:{port}: {reason(error)}")
-        return FAULTY
+        return FAILED
     settings = settings.model_copy(update={"max_connections": spare_connections(settings.max_connections)})
     if workers > 1:
         if not settings.redis_url and (kept := kept_per_process(loaded)):
@@ -58,15 +51,26 @@ def run(settings: Settings, loaded: Loaded, sockets: Sequence[socket.socket], *,
     """Serves in this process on bound sockets; the exit code. Ends even if a thread of an upstream never does."""
     server = Server(create_app(settings, loaded), settings, ws=LiveProtocol, parent=parent)
     try:
-        server.run(list(sockets))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(begin(server, loaded, sockets))
+    except FunctionUnusable as unusable:
+        say(f"merganser: {unusable}")
+        return FAILED
     except OSError as error:
         say(f"merganser: cannot listen on {settings.host}:{settings.port}: {reason(error)}")
-        return FAULTY
+        return FAILED
     except SystemExit as end:
-        return FAULTY if end.code == STARTUP_FAILURE else int(end.code or OK)
+        return FAILED if end.code == STARTUP_FAILURE else int(end.code or OK)
     code = FORCED if server.force_exit else OK
     end_by_force(CLOSING, code)
     return code
+
+
+async def begin(server: Server, loaded: Loaded, sockets: Sequence[socket.socket]) -> None:
+    """Imports the functions of Python upstreams, then serves. FunctionUnusable where that cannot be; a signal meanwhile is heeded."""
+    with server.capture_signals():
+        import_functions(loaded)
+    await server.serve(list(sockets))
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     max_connections_per_client: int = Field(
         0, ge=0, description="Open connections of one address (of one /64 of IPv6), trusted proxies aside; over it 429. 0: no such limit."
     )
-    backlog: int = Field(1024, ge=1, description="Connections that the kernel keeps for us until we take them.")
+    backlog: int = Field(1024, ge=1, le=65535, description="Connections that the kernel keeps for us until we take them.")
     keep_alive: Duration = Field(75.0, description="How long an idle connection is kept.")
     header_timeout: Duration = Field(10.0, description="From the first byte of a request to the end of its head; then 408.")
     body_timeout: Duration = Field(15.0, description="For a body, and a second more per KiB received; then 408.")

@@ -19,8 +19,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from app import __version__
-from app.api.compress import packed
 from app.api.body import takes_body
+from app.api.compress import packed
 from app.api.ops import Rules, admit, is_loopback, is_operator
 from app.api.problems import Problem
 from app.api.service import Service

@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 from starlette.types import Receive, Scope
 
 from app.api.body import ClientGone
 
-Tell = Callable[[Callable[[], None] | None], bool]
-"""Has a function called when the client leaves: what our own server offers beside `http.disconnect`."""
+
+class Tell(Protocol):
+    """Has a function called when the client leaves: what our own server offers beside `http.disconnect`."""
+
+    def __call__(self, watcher: Callable[[], None] | None, *, reads: bool = False) -> bool:
+        """Whether it will be; `reads` says that the caller receives the request's body meanwhile."""
+        ...
+
+
+def tell_of(scope: Scope) -> Tell:
+    """How this request's server tells; one that cannot says so."""
+    tell: Tell = scope.get("merganser.gone", _cannot_tell)
+    return tell
 
 
 class Watched:
@@ -25,7 +37,7 @@ class Watched:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        self._tell: Tell = scope.get("merganser.gone", _cannot_tell)
+        self._tell = tell_of(scope)
         self._watcher: asyncio.Task[None] | None = None
         self._left = False
 
@@ -56,5 +68,5 @@ class Watched:
         self._work.cancel()
 
 
-def _cannot_tell(watcher: Callable[[], None] | None) -> bool:
+def _cannot_tell(watcher: Callable[[], None] | None, *, reads: bool = False) -> bool:
     return False

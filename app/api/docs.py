@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.api.body import takes_body
 from app.api.compress import packed
 from app.api.diagram import in_words, svg
-from app.api.body import takes_body
 from app.api.service import Service
 from app.api.shapes import param_schema
 from app.catalog.schema import ApiKey, Catalog, Param

@@ -12,6 +12,8 @@ from typing import Protocol
 
 from app.api.admission import Admission
 from app.api.crowd import Crowd
+from app.api.unread import Unread
+from app.core.events import Emit, ignore
 
 TICK = 0.1
 """Seconds between samples of the loop's lag."""
@@ -69,14 +71,19 @@ class Stall:
 
 @dataclass(slots=True)
 class Edge:
-    """The shared state of a process's connections. `idle` is in order of becoming idle, the longest first."""
+    """The shared state of a process's connections. `idle` is in order of becoming idle, the longest first.
+
+    `emit` hears of requests that the application does not hear of; the service puts its own there when it is up.
+    """
 
     limits: Limits
     admission: Admission
     crowd: Crowd = field(default_factory=Crowd)
+    emit: Emit = ignore
     is_draining: bool = False
     connections: set[Watched] = field(default_factory=set)
     idle: dict[Watched, None] = field(default_factory=dict)
+    unread: Unread = field(default_factory=Unread)
     _timer: asyncio.TimerHandle | None = None
     _due: float = 0.0
     _ticks: int = 0

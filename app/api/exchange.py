@@ -16,14 +16,16 @@ import re
 import socket
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from app.api import refusals
 from app.api.edge import Edge
+from app.api.seen import Seen, seen
 
 _NOT_A_NAME = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \t\\"]')
 _VALUE = bytes(code for code in range(256) if code == 9 or (code >= 32 and code != 127))
@@ -31,6 +33,8 @@ _VALUE = bytes(code for code in range(256) if code == 9 or (code >= 32 and code 
 _STATUS_LINES = STATUS_LINE | {status: b"HTTP/1.1 %d \r\n" % status for status in range(600, 1000)}
 """A proxied status that HTTP has no class for is passed on as it is (RFC 9110 section 15)."""
 _FRAMING = frozenset((b"connection", b"content-length", b"content-type", b"transfer-encoding"))
+PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
+"""Paths that are answered however great the load: who watches must see."""
 _UNSENT = 16 << 10
 """Bytes of a live stream that the kernel keeps unsent; without it megabytes of stale updates lie there."""
 _RESETS = struct.pack("ii", 1, 0)
@@ -82,12 +86,13 @@ class Exchange(RequestResponseCycle):
         scope["merganser.gone"] = self.tell
         scope["merganser.cut"] = transport.abort
 
-    def tell(self, watcher: Callable[[], None] | None) -> bool:
-        """Has `watcher` called when the client leaves, at once if it has left; None ends that. False while there is a body to receive.
+    def tell(self, watcher: Callable[[], None] | None, *, reads: bool = False) -> bool:
+        """Has `watcher` called when the client leaves, at once if it has left; None ends that.
 
-        What `http.disconnect` says, without a task that waits for it.
+        What `http.disconnect` says, without a task that waits for it. False while there is a body to receive, unless the
+        caller `reads` it: who leaves it lying hears of nothing that comes behind it.
         """
-        if self.more_body or self.body:
+        if not reads and (self.more_body or self.body):
             return False
         self._watcher = watcher
         if watcher is not None and self.disconnected:
@@ -101,6 +106,23 @@ class Exchange(RequestResponseCycle):
             if self._watcher is not None:
                 self._watcher()
         self.message_event.set()
+
+    @property
+    def _about(self) -> Seen:
+        return seen(cast(Scope, self.scope))
+
+    def refuse(self, status: int) -> None:
+        """The guard answers in the application's place: to it the client is gone, and what is told at its end is `status`."""
+        self._about.status = status
+        self.gone()
+        self.response_started = self.response_complete = True
+
+    def enter(self) -> bool:
+        """Takes a place, if there is one; a probe needs none."""
+        if self.scope["raw_path"] in PROBES:
+            return True
+        self.is_admitted = self._edge.admission.enter()
+        return self.is_admitted
 
     def leave(self) -> None:
         """Gives the request's place back, once."""
@@ -217,7 +239,7 @@ class Exchange(RequestResponseCycle):
         if self.more_body or self._edge.is_draining:
             self.keep_alive = False
         is_head = self.scope["method"] == "HEAD"
-        self.transport.write(refusals.answer(refusals.OVERLOADED, headers, closes=not self.keep_alive, is_head=is_head))
+        self.transport.write(refusals.answer(refusals.OVERLOADED, self._about.request_id, closes=not self.keep_alive, is_head=is_head))
         self.response_started = True
         self._end()
 
@@ -245,7 +267,7 @@ class Exchange(RequestResponseCycle):
     def _fail(self) -> None:
         self.keep_alive = False
         self.expected_content_length = 0  # which a head that was not sent may have said
-        self.transport.write(refusals.answer(refusals.BROKEN, self.scope["headers"], is_head=self.scope["method"] == "HEAD"))
+        self.transport.write(refusals.answer(refusals.BROKEN, self._about.request_id, is_head=self.scope["method"] == "HEAD"))
         self.response_started = True
         self._end()
 

@@ -5,7 +5,7 @@ Stock uvicorn waits for ever for a head, a body or a reader, takes a 20 MB heade
 
     idle     nothing of a request has come            keep_alive, or until its place is needed
     head     from the first byte to the empty line    header_timeout -> 408; 32 KiB, 100 fields -> 431; target -> 414
-    body     until the last byte                      body_timeout, at least 1 KiB/s -> 408
+    body     until the last byte                      body_timeout, at least 1 KiB/s -> 408; 32 KiB that are no body -> 431
     lingering  refused; what still comes is thrown away, so that the client can read why    2 s
 """
 
@@ -17,6 +17,7 @@ from collections import deque
 from typing import Any, Literal, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -27,8 +28,6 @@ from app.api.problems import Problem
 from app.api.socket import LiveProtocol
 
 NEVER = float("inf")
-PROBES = frozenset({b"/healthz", b"/readyz", b"/metrics"})
-"""Paths that are answered however great the load: who watches must see."""
 
 
 class _Refusal(Exception):
@@ -49,7 +48,8 @@ class Guard(HttpToolsProtocol):
         self.is_deaf = False
         self._refusal: Problem | None = None
         self._farewell: Problem | None = None
-        self._head_raw = self._head_size = self._fields = 0
+        self._began = self.loop.time()
+        self._pending = self._head_size = self._fields = 0
         self._stall = Stall()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -74,14 +74,15 @@ class Guard(HttpToolsProtocol):
         """A client that closes its direction counts as gone; the transport closes ours when what is written is out."""
         self._all_gone()
 
+    def hung_up(self) -> None:
+        """The client has left while nothing was read: what it has sent is thrown away, and its end comes as any other's."""
+        self.is_deaf = True
+        self.flow.resume_reading()
+
     def _all_gone(self) -> None:
-        for exchange in self._owed:
+        for exchange in filter(None, (*self.queue, self.active)):
             exchange.gone()
         self.queue.clear()
-
-    @property
-    def _owed(self) -> list[Exchange]:
-        return [*self.queue, *([self.active] if self.active else ())]
 
     @property
     def is_busy(self) -> bool:
@@ -89,13 +90,12 @@ class Guard(HttpToolsProtocol):
         return self.active is not None and not self.active.response_complete
 
     def _rest(self) -> None:
-        self.phase = "idle"
-        self.deadline = self.loop.time() + self.limits.keep_alive
+        self.phase, self.deadline = "idle", self.loop.time() + self.limits.keep_alive
         self.edge.idle[self] = None
 
     def shutdown(self) -> None:
         """Ends after the answers that are owed; at once where none is. Called by the server when it stops listening."""
-        for exchange in self._owed:
+        for exchange in filter(None, (*self.queue, self.active)):
             exchange.keep_alive = False
         if not self.is_busy:
             self.transport.close()
@@ -126,8 +126,7 @@ class Guard(HttpToolsProtocol):
         if self.phase == "idle":
             self.edge.idle.pop(self, None)
             self._expect_head()
-        elif self.phase == "head":
-            self._head_raw += len(data)
+        self._pending += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -136,13 +135,14 @@ class Guard(HttpToolsProtocol):
             if self._refusal is None and isinstance(error, httptools.HttpParserCallbackError):
                 self.logger.exception("a fault of the guard")
             self._refuse(self._refusal or refusals.MALFORMED)
-        if self.phase == "head" and self._head_raw > self.limits.max_head and not self.is_deaf:
+        if self._pending > self.limits.max_head and not self.is_deaf:
             self._refuse(head.HEAD_TOO_LARGE)
 
     def _expect_head(self) -> None:
-        self.phase = "head"
-        self.deadline = self.loop.time() + self.limits.header
-        self._head_raw = self._head_size = self._fields = 0
+        """`_pending` counts what came since, to the end of the head, then since the last piece of the body: a field is only told when it ends."""
+        self.phase, self._began = "head", self.loop.time()
+        self.deadline = self._began + self.limits.header
+        self._pending = self._head_size = self._fields = 0
 
     def _stop(self, problem: Problem) -> _Refusal:
         """What a parser callback raises to refuse the request."""
@@ -152,7 +152,8 @@ class Guard(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._expect_head()
+        if self.phase != "head":
+            self._expect_head()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request target."""
@@ -174,25 +175,23 @@ class Guard(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: checks it and starts the request, or lets it wait behind the one that is served."""
-        version = self.parser.get_http_version()
-        method = self.parser.get_method().decode("ascii")
+        self._pending = 0
+        self.scope["http_version"] = version = self.parser.get_http_version()
+        self.scope["method"] = method = self.parser.get_method().decode("ascii")
         read = head.read(method, self.headers, self.url, version, self.limits.hosts)
         if isinstance(read, Problem):
             raise self._stop(read)
         self.url = read.target
-        self.scope["method"], self.scope["http_version"] = method, version
         if self.parser.should_upgrade():
             return
         if len(self.queue) >= PIPELINE:
             raise self._stop(refusals.CROWDED)
         self.scope.update(head.located(read.target))  # type: ignore[typeddict-item]
         exchange = self.cycle = Exchange(
-            self.scope, self.transport, self.flow, edge=self.edge, state=self.server_state,
-            expects_continue=read.expects_continue,
+            self.scope, self.transport, self.flow, edge=self.edge, state=self.server_state, expects_continue=read.expects_continue,
             keep_alive=version == "1.1" and self.parser.should_keep_alive(), on_response=self.on_response_complete,
         )  # fmt: skip
-        self.phase = "body"
-        self.deadline = self.loop.time() + self.limits.body
+        self.phase, self.deadline = "body", self.loop.time() + self.limits.body
         if self.is_busy or self.queue:
             self.queue.append(exchange)
         else:
@@ -201,18 +200,21 @@ class Guard(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body; a slow one is given a second more per KiB. Nothing is read ahead of the application."""
         self.deadline += len(body) / BODY_RATE
+        self._pending = 0
         if self.cycle.response_complete:
             return
         self.cycle.body += body
         if len(self.cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
+            self.edge.unread.add(self)
         self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self.parser.should_upgrade():
             return
-        self.phase, self.deadline = "idle", NEVER
+        self.phase, self.deadline, self._pending = "idle", NEVER, 0
+        self.scope = None  # type: ignore[assignment]
         self.cycle.more_body = False
         self.cycle.message_event.set()
         if self.cycle.response_complete and not self.is_busy:
@@ -221,11 +223,9 @@ class Guard(HttpToolsProtocol):
     def _start(self, exchange: Exchange) -> None:
         """Hands a request to the application, if the load allows."""
         self.active = exchange
-        if exchange.scope["raw_path"] not in PROBES:
-            if not self.edge.admission.enter():
-                exchange.shed()
-                return
-            exchange.is_admitted = True
+        if not exchange.enter():
+            exchange.shed()
+            return
         task = self.loop.create_task(exchange.run_asgi(self.app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -251,13 +251,14 @@ class Guard(HttpToolsProtocol):
         """Takes no more of this connection. What came before is answered first, then the client is told."""
         self.is_deaf = True
         if self.phase == "body" and self.cycle is not None:
-            self.cycle.gone()
             if self.cycle in self.queue:
                 self.queue.remove(self.cycle)
             elif self.cycle.response_started:
+                self.cycle.gone()
                 self.transport.close()
                 return
             else:
+                self.cycle.refuse(problem.status)
                 self.active = None
         if self.is_busy:
             self._farewell, self.phase, self.deadline = problem, "idle", NEVER
@@ -265,7 +266,7 @@ class Guard(HttpToolsProtocol):
             self._say(problem)
 
     def _say(self, problem: Problem) -> None:
-        self.transport.write(refusals.answer(problem, self.headers or ()))
+        self.transport.write(refusals.last_word(problem, cast(Scope, self.scope or {}), self.loop.time() - self._began, self.edge.emit))
         self._end(lingers=True)
 
     def _end(self, *, lingers: bool) -> None:
@@ -286,6 +287,7 @@ class Guard(HttpToolsProtocol):
         method, version = self.scope["method"], self.scope["http_version"]
         if method != "GET" or version != "1.1" or self._get_upgrade() != b"websocket" or self.ws_protocol_class is None:
             self.parser = httptools.HttpRequestParser(self)
+            self.phase = "idle"
             self.data_received(head.without_upgrade(method, self.url, version, self.headers) + rest)
         elif self.is_busy:
             self._refuse(refusals.CROWDED)
@@ -295,6 +297,4 @@ class Guard(HttpToolsProtocol):
             self.edge.forget(self)
             self.handle_websocket_upgrade()
             live = cast(LiveProtocol, self.transport.get_protocol())
-            live.on_lost = functools.partial(self.edge.crowd.leave, self.transport)
-            if rest:
-                live.data_received(rest)
+            live.follow(functools.partial(self.edge.crowd.leave, self.transport), rest)

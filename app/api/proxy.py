@@ -10,6 +10,7 @@ from types import TracebackType
 from starlette.types import Receive, Scope, Send
 
 from app.api.body import ClientGone
+from app.api.disconnect import tell_of
 from app.api.problems import Problem, RawHeaders, status_of
 from app.api.seen import seen
 from app.api.service import Service
@@ -50,7 +51,7 @@ class Passage:
         seen(scope).surface = "proxy"
         try:
             call = self._call(plan, inputs, service, scope)
-            async with _Upload(receive) as upload:
+            async with _Upload(scope, receive) as upload:
                 await self._pass(call, upload if _has_body(inputs.context) else None, service, scope, send)
         except CallFailure as failure:
             if seen(scope).status:
@@ -108,10 +109,13 @@ async def _open(upstream: HttpUpstream, admitted: Admitted, body: AsyncIterator[
 
 
 class _Upload:
-    """The client's body as it comes, and beside it the watch for the client's going: one reader of the connection for both."""
+    """The client's body as it comes, and beside it the watch for the client's going: one reader of the connection for both.
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    While the reader waits for the upstream to take what it has, it can hear of nothing: our own server tells us past it.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive, self._tell = receive, tell_of(scope)
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_HELD_CHUNKS)
         self._left = False
 
@@ -120,12 +124,13 @@ class _Upload:
         assert work is not None  # noqa: S101 - a coroutine that awaits runs in a task
         self._work = work
         self._reader = asyncio.create_task(self._read(), name="client")
+        self._tell(self._gone, reads=True)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._left:
-            self._reader.cancel()
-        elif self._work.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError)):
+        self._tell(None, reads=True)
+        self._reader.cancel()
+        if self._left and self._work.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError)):
             raise ClientGone from None
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -147,8 +152,12 @@ class _Upload:
             if not message.get("more_body", False):
                 is_whole = True
                 await self._chunks.put(None)
-        self._left = True
-        self._work.cancel()
+        self._gone()
+
+    def _gone(self) -> None:
+        if not self._left:
+            self._left = True
+            self._work.cancel()
 
 
 def _has_body(context: Context) -> bool:

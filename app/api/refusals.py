@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import random
-import re
-from collections.abc import Iterable
+
+from starlette.types import Scope
 
 from app.api.problems import Problem, title
-
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+from app.api.seen import seen
+from app.core.events import Emit, RequestEnded
 
 OVERLOADED = Problem(503, "The server is over its load; come back after Retry-After seconds.", retry_after=1)
 DRAINING = Problem(503, "The server is shutting down; come back after Retry-After seconds.", retry_after=1)
@@ -31,12 +30,20 @@ _MARK = "0" * 16
 """Stands for a request id of ours, which is as long."""
 
 
-def answer(problem: Problem, headers: Iterable[tuple[bytes, bytes]], *, closes: bool = True, is_head: bool = False) -> bytes:
-    """The whole answer, head and body. `headers` are the request's, as far as they came: its id is echoed."""
-    mark = _request_id(headers)
-    if mark is None:
-        return (b"%016x" % random.getrandbits(64)).join(_ready(problem, closes, is_head))
-    return _written(problem, mark, closes, is_head)
+def answer(problem: Problem, request_id: str, *, closes: bool = True, is_head: bool = False) -> bytes:
+    """The whole answer, head and body."""
+    if len(request_id) == len(_MARK):
+        return request_id.encode("ascii").join(_ready(problem, closes, is_head))
+    return _written(problem, request_id, closes, is_head)
+
+
+def last_word(problem: Problem, scope: Scope, seconds: float, emit: Emit) -> bytes:
+    """The answer that ends a connection; `scope` is the request as far as it came. Told as a request's end, unless the application tells it."""
+    scope.setdefault("headers", ())
+    about = seen(scope)
+    if not about.status:
+        emit(RequestEnded("-", scope.get("method", "-"), problem.status, seconds, about.request_id))
+    return answer(problem, about.request_id)
 
 
 @functools.lru_cache(maxsize=64)
@@ -45,16 +52,10 @@ def _ready(problem: Problem, closes: bool, is_head: bool) -> list[bytes]:
     return _written(problem, _MARK, closes, is_head).split(_MARK.encode("ascii"))
 
 
-def _written(problem: Problem, mark: str, closes: bool, is_head: bool) -> bytes:
-    fields, body = problem.response(mark)
-    lines = [f"HTTP/1.1 {problem.status} {title(problem.status)}\r\nx-request-id: {mark}\r\n".encode("ascii")]
+def _written(problem: Problem, request_id: str, closes: bool, is_head: bool) -> bytes:
+    fields, body = problem.response(request_id)
+    lines = [f"HTTP/1.1 {problem.status} {title(problem.status)}\r\nx-request-id: {request_id}\r\n".encode("ascii")]
     lines += [name + b": " + value + b"\r\n" for name, value in fields]
     if closes:
         lines.append(b"connection: close\r\n")
     return b"".join(lines) + b"\r\n" + (b"" if is_head else body)
-
-
-def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The client's, if it sent one good one."""
-    sent = [value for name, value in headers if name == b"x-request-id"]
-    return str(sent[0], "ascii") if len(sent) == 1 and _REQUEST_ID.fullmatch(sent[0]) else None

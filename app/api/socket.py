@@ -56,6 +56,12 @@ class LiveProtocol(WebSocketsSansIOProtocol):
                 if hasattr(socket, option):
                     sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
+    def follow(self, on_lost: Callable[[], None], rest: bytes) -> None:
+        """Goes on where the guard hands the connection over; `rest` came behind the handshake."""
+        self.on_lost = on_lost
+        if rest:
+            self.data_received(rest)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tells the guard that handed the connection over."""
         super().connection_lost(exc)

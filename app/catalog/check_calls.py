@@ -94,9 +94,10 @@ def _check_statuses(spec: Table, faults: Faults) -> None:
     for key in ("pass_status", "null_on"):
         listed = spec.get(key)
         for item in listed.items if isinstance(listed, Items) else ():
-            status = item.value if isinstance(item, Leaf) else None
-            if isinstance(status, int) and not isinstance(status, bool) and 100 <= status < _FIRST_FAILURE:
-                faults.add(item.place, f"{key}: {status} is no failure", "statuses from 300 on are")
+            if not isinstance(item, Leaf) or not isinstance(item.value, int) or isinstance(item.value, bool):
+                continue
+            if 100 <= item.value < _FIRST_FAILURE:
+                faults.add(item.place, f"{key}: {item.shown} is no failure", "statuses from 300 on are")
 
 
 def _warn_of_no_effect(spec: Table, upstream: Table | None, endpoint: Table, faults: Faults) -> None:

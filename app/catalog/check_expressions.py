@@ -11,6 +11,7 @@ from app.catalog.check_names import RESERVED
 from app.catalog.faults import Faults, Place, did_you_mean
 from app.catalog.nodes import Items, Leaf, Table, leaves, table, tables, text
 from app.catalog.places import CALL_TEMPLATES, UPSTREAM_TEMPLATES, merged_names
+from app.catalog.resolve import hidden_params
 from app.expressions.bind import path_binder
 from app.expressions.expression import parse_expression
 from app.expressions.syntax import ExpressionSyntax
@@ -36,7 +37,8 @@ Parse = Callable[[str], Reads]
 class _Endpoint:
     """One endpoint under check: what its expressions may name, and who waits for whom.
 
-    `told` is shared by all: an upstream's templates are read for every call, and an unknown name in one is told once.
+    `told` is shared by all: an upstream's templates are read for every call, and an unknown name in one is told once; so is
+    `parsed`: what is written many times is parsed once. `hidden`: params that no hint shows.
     """
 
     name: str
@@ -46,6 +48,8 @@ class _Endpoint:
     calls: dict[str, None] = field(default_factory=dict)
     waits: dict[str, list[str]] = field(default_factory=dict)
     told: set[tuple[Place, str]] = field(default_factory=set)
+    parsed: dict[tuple[Parse, str], Reads] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
 
     @property
     def is_live(self) -> bool:
@@ -55,13 +59,14 @@ class _Endpoint:
         """The expression of a leaf, None where there is none; a fault too tells what is read."""
         if not isinstance(leaf.value, str) or leaf.place in self.faults.spoilt:
             return None
-        try:
-            found = parse(leaf.value)
-        except ExpressionSyntax as fault:
-            for one in fault.each:
-                self.faults.add(leaf.place, one.message, one.hint)
-            return fault
-        return found
+        if (parse, leaf.value) not in self.parsed:
+            try:
+                self.parsed[parse, leaf.value] = parse(leaf.value)
+            except ExpressionSyntax as fault:
+                for one in fault.each:
+                    self.faults.add(leaf.place, one.message, one.hint)
+                return fault
+        return self.parsed[parse, leaf.value]
 
     def names_of(self, leaf: Leaf, parse: Parse, *, but: tuple[str, ...] = (), calls: bool = True) -> frozenset[str]:
         """The names that a leaf reads, every unknown one told. `but`: reserved names that have no meaning here."""
@@ -83,9 +88,8 @@ class _Endpoint:
             return f"'{name}' is a call: what stands here is asked before the calls", None
         if name in RESERVED:
             return f"'{name}' is not known here", None
-        return f"unknown name '{name}' in the endpoint '{self.name}'", did_you_mean(name, [*self.params, *self.calls, *RESERVED]) or _listed(
-            [*self.params, *self.calls]
-        )
+        known = [*(param for param in self.params if param not in self.hidden), *self.calls]
+        return f"unknown name '{name}' in the endpoint '{self.name}'", did_you_mean(name, [*known, *RESERVED]) or _listed(known)
 
     def _check_per_client(self, leaf: Leaf, found: Reads) -> None:
         if not self.is_live:
@@ -110,9 +114,10 @@ def check_expressions(root: Table, faults: Faults) -> None:
     """Every expression of the catalog."""
     upstreams = table(root, "upstreams")
     used: set[str] = set()
-    told: set[tuple[Place, str]] = set()
+    told, parsed = set[tuple[Place, str]](), dict[tuple[Parse, str], Reads]()
     for name, _, node in tables(root, "endpoints"):
-        endpoint = _Endpoint(name, node, faults, dict.fromkeys(_keys(node, "params")), dict.fromkeys(_keys(node, "calls")), told=told)
+        params, calls = (dict.fromkeys(_keys(node, key)) for key in ("params", "calls"))
+        endpoint = _Endpoint(name, node, faults, params, calls, told=told, parsed=parsed, hidden=hidden_params(node))
         for call, _, spec in tables(node, "calls"):
             upstream = text(spec, "upstream") or ""
             used.add(upstream)

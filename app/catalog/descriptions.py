@@ -4,7 +4,7 @@ from __future__ import annotations
 
 KEYS: dict[str, dict[str, str]] = {
     "Catalog": {
-        "include": "Further files or patterns, from the main catalog's folder: they add upstreams, endpoints and auth. Not in an included file.",
+        "include": "Up to 1,000 more files, by name or pattern from the main catalog's folder: upstreams, endpoints, auth. Not in an included file.",
         "defaults": "What every upstream and endpoint inherits. Mappings are merged deeply, lists replaced; `off` or null takes a policy away.",
         "name": "The service's name, as OpenAPI and the console show it.",
         "description": "What the service is for; Markdown in OpenAPI.",

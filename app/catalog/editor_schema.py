@@ -18,6 +18,8 @@ _OFF = {"Upstream": OFF_UPSTREAM, "CallSpec": OFF_CALL, "Endpoint": OFF_ENDPOINT
 _MERGED = {"Hedge", "Rate", "Live", "Limit", "Basic", "Named", "Oauth2"}
 """Models whose required keys may come from `defaults`."""
 _SUBSTITUTED = {"$ref": "#/$defs/Substituted"}
+_NOTHING: tuple[Schema, ...] = ({"type": "null"}, _SUBSTITUTED)
+"""Nothing, as it is written, and as `${VAR:-}` says it."""
 _SHORT: Mapping[tuple[str, str], Schema] = {
     ("Upstream", "concurrency"): {"type": "integer", "minimum": 1},
     ("Upstream", "rate"): {"type": "string", "pattern": r"^\d+(\.\d+)?/(s|m|h)$"},
@@ -31,7 +33,7 @@ def json_schema() -> Schema:
     models: dict[str, Schema] = whole.pop("$defs")
     root = _model("Catalog", whole)
     root["properties"] = {
-        "include": {"type": ["array", "null"], "items": {"type": "string"}, "description": KEYS["Catalog"]["include"]},
+        "include": {"anyOf": [{"type": "array", "items": {"type": "string"}}, *_NOTHING], "description": KEYS["Catalog"]["include"]},
         "defaults": _defaults(),
         **root["properties"],
     }
@@ -42,9 +44,10 @@ def json_schema() -> Schema:
 
 def _defaults() -> Schema:
     parts = {"upstream": "Upstream", "endpoint": "Endpoint"}
-    forms = {key: {"anyOf": [{"$ref": f"#/$defs/{model}"}, {"type": "null"}]} for key, model in parts.items()}
+    forms = {key: {"anyOf": [{"$ref": f"#/$defs/{model}"}, *_NOTHING]} for key, model in parts.items()}
     properties = {key: {**form, "description": KEYS["Defaults"][key]} for key, form in forms.items()}
-    return {"type": ["object", "null"], "additionalProperties": False, "properties": properties, "description": KEYS["Catalog"]["defaults"]}
+    mapping = {"type": "object", "additionalProperties": False, "properties": properties}
+    return {"anyOf": [mapping, *_NOTHING], "description": KEYS["Catalog"]["defaults"]}
 
 
 def _model(name: str, model: Schema) -> Schema:
@@ -64,9 +67,11 @@ def _property(model: str, key: str, schema: Schema, is_optional: bool) -> Schema
     if (short := _SHORT.get((model, key))) is not None:
         forms += [short, _SUBSTITUTED]
     if key in _OFF.get(model, ()):
-        forms.append({"const": "off"})
+        forms += [{"const": "off"}, _SUBSTITUTED]
     if is_optional and model in (*_OFF, "Catalog"):
         forms.append({"type": "null"})
+    if {"type": "null"} in forms and {"type": "string"} not in forms:
+        forms.append(_SUBSTITUTED)
     unique = [form for number, form in enumerate(forms) if form not in forms[:number]]
     done: Schema = unique[0] if len(unique) == 1 else {} if {} in unique else {"anyOf": unique}
     done = {**done, "description": KEYS[model][key]}
@@ -89,7 +94,7 @@ def _loose(schema: Schema) -> Schema:
     for key in ("items", "additionalProperties"):
         if isinstance(done.get(key), dict):
             done[key] = _loose(done[key])
-    is_tight = done.get("type") in ("integer", "number", "boolean") or "enum" in done or "pattern" in done
+    is_tight = done.get("type") in ("integer", "number", "boolean") or any(key in done for key in ("const", "enum", "pattern"))
     return {"anyOf": [done, _SUBSTITUTED]} if is_tight else done
 
 

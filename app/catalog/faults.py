@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
@@ -96,9 +97,16 @@ def _one_line(text: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The hint `did you mean 'timeout'?` where a known word is near; None where none is."""
-    by_lower = {one.lower(): one for one in reversed(list(islice(known, _MOST_NEIGHBOURS))) if one != word}
+    near = _nearest(word, tuple(islice(known, _MOST_NEIGHBOURS)))
+    return f"did you mean '{near}'?" if near is not None else None
+
+
+@lru_cache(maxsize=1_000)
+def _nearest(word: str, known: tuple[str, ...]) -> str | None:
+    """The known word that a misspelt one is nearest to. It takes a third of a millisecond, and one mistake is often made thousands of times."""
+    by_lower = {one.lower(): one for one in reversed(known) if one != word}
     near = difflib.get_close_matches(word[:100].lower(), by_lower, n=1)
-    return f"did you mean '{by_lower[near[0]]}'?" if near else None
+    return by_lower[near[0]] if near else None
 
 
 def as_text(faults: Iterable[Fault]) -> str:

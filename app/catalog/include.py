@@ -72,9 +72,13 @@ def _files(main: Table, source: Source, faults: Faults) -> Iterator[tuple[str, L
         if not others:
             faults.add(item.place, f"no file matches {item.shown}", "paths count from the main catalog's folder")
         for name in others:
-            if (path := (source.folder / name).resolve()) not in seen and len(seen) <= MAX_FILES:
-                seen.add(path)
-                yield name, item
+            if (path := (source.folder / name).resolve()) in seen:
+                continue
+            if len(seen) > MAX_FILES:
+                faults.add(item.place, f"more than {MAX_FILES:,} files are included")
+                return
+            seen.add(path)
+            yield name, item
 
 
 def _document(file: tuple[str, Leaf], source: Source, faults: Faults, interpolate: Interpolate) -> Table | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +51,23 @@ def load_text(text: str, *, folder: Path, environ: Mapping[str, str]) -> Loaded:
 
 def _loaded(raw: bytes, source: Source, environ: Mapping[str, str]) -> Loaded:
     faults = Faults()
-    catalog = _catalog(raw, source, environ, faults)
+    with _no_collecting():
+        catalog = _catalog(raw, source, environ, faults)
     faults.raise_if_any()
     assert catalog is not None  # noqa: S101 - without one there is a fault
     return Loaded(with_schemas(catalog), source.folder, source.path, faults.sorted("warning"))
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """No search for garbage meanwhile: a catalog's tree lives until it is checked, and walking it again and again takes a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _catalog(raw: bytes, source: Source, environ: Mapping[str, str], faults: Faults) -> Catalog | None:

@@ -8,42 +8,62 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import ModuleType
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["constant", "any"]
+"""What a name is bound to: a number, text or the like, which is never called, or anything else."""
+_CONSTANTS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)
 
 
 def problem(target: str, folder: Path) -> str | None:
     """Why the target of a Python upstream cannot be called; None where nothing speaks against it."""
     module, _, function = target.partition(":")
     if module in sys.builtin_module_names:
-        return None if hasattr(importlib.import_module(module), function) else f"the module '{module}' has no '{function}'"
+        return _verdict(target, _kinds_of(importlib.import_module(module), function))
     source = _source(module, folder)
     if source is None and module in sys.modules:  # under another file's name, as `os.path`
-        return None if hasattr(sys.modules[module], function) else f"the module '{module}' has no '{function}'"
+        return _verdict(target, _kinds_of(sys.modules[module], function))
     if source is None:
         return f"no module '{module}' beside the catalog, nor installed"
     try:
-        names = set(_names(source))
+        kinds = {kind for name, kind in _names(source) if name in (function, "*", "__getattr__")}
     except OSError as error:
         return f"the module '{module}' cannot be read: {error.strerror}"
     except (SyntaxError, ValueError, RecursionError) as error:
         return f"the module '{module}' is no Python: {getattr(error, 'msg', error)}, line {getattr(error, 'lineno', '?')}"
-    return None if names & {function, "*", "__getattr__"} else f"the module '{module}' has no '{function}'"
+    return _verdict(target, kinds)
+
+
+def _kinds_of(module: ModuleType, name: str) -> set[Kind]:
+    """What a module that is loaded anyway binds a name to."""
+    return {"any" if callable(getattr(module, name)) else "constant"} if hasattr(module, name) else set()
+
+
+def _verdict(target: str, kinds: set[Kind]) -> str | None:
+    module, _, function = target.partition(":")
+    if not kinds:
+        return f"the module '{module}' has no '{function}'"
+    return f"'{function}' of the module '{module}' is no function" if kinds == {"constant"} else None
 
 
 def functions(target: str, folder: Path) -> list[str]:
-    """The names that a module binds, for a hint."""
+    """The names that a module binds to what may be a function, for a hint."""
     source = _source(target.partition(":")[0], folder)
     try:
-        return list(_names(source)) if source else []
+        return [name for name, kind in _names(source) if kind != "constant"] if source else []
     except (OSError, SyntaxError, ValueError, RecursionError):
         return []
 
 
-def _names(source: Path) -> Iterator[str]:
-    """The names that a module binds; `*` for one without Python source, of which nothing can be told."""
+def _names(source: Path) -> Iterator[tuple[str, Kind]]:
+    """The names that a module binds, and to what; `*` for one without Python source, of which nothing can be told."""
     if source.suffix != ".py":
-        yield from ("__init__",) if source.is_dir() else ("*",)
+        yield "__init__" if source.is_dir() else "*", "any"
         return
-    yield from _bound(ast.parse(source.read_bytes()).body)
+    tree = ast.parse(source.read_bytes())
+    yield from _bound(tree.body)
+    yield from ((name, "any") for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
 
 
 # --- where the source is
@@ -83,16 +103,18 @@ def _installed(first: str, rest: list[str]) -> Path | None:
 # --- what it binds
 
 
-def _bound(body: list[ast.stmt]) -> Iterator[str]:
-    """The names that a module's statements bind, those inside of `if` and `try` too; `*` where another module says."""
+def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, Kind]]:
+    """The names that a module's statements bind, those inside of `if` and `try` too, and to what; `*` where another module says."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
+            yield node.name, "any"
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            yield from (((alias.asname or alias.name).partition(".")[0], "any") for alias in node.names)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            yield from (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+            for target in targets:
+                kind: Kind = "constant" if isinstance(target, ast.Name) and isinstance(node.value, _CONSTANTS) else "any"
+                yield from ((name.id, kind) for name in ast.walk(target) if isinstance(name, ast.Name))
         else:
             for _, inner in ast.iter_fields(node):
                 if isinstance(inner, list):

@@ -33,7 +33,8 @@ place; `merganser schema` prints its JSON Schema, which editors complete and che
 ## How it is read
 
 - YAML 1.2, core schema: `on`, `off`, `no` and `12:30` are texts, `0o17` is a number. No tags, no merge keys; aliases are
-  expanded. At most {MAX_NODES:,} nodes, {MAX_DEPTH} deep. Unknown and duplicate keys are faults.
+  expanded. At most {MAX_NODES:,} nodes, {MAX_DEPTH} deep. Unknown and duplicate keys are faults. U+0085, U+2028 and U+2029,
+  line breaks of older YAML, are written as escapes in double quotes (`"\\u2028"`).
 - Names begin with a letter, a digit or `_`, and go on with these, `.` and `-`. {_RESERVED} are
   reserved; the params and the calls of an endpoint share one namespace.
 - Durations are `250ms 2s 1m 1h`, sizes `64KiB 2MiB` (a number is bytes), rates `100/s 600/m 10/h`, shares `20%`.

@@ -124,6 +124,15 @@ def path_params(endpoint: Table) -> list[str]:
     return ROUTE_PARAM.findall(path) if path else []
 
 
+def hidden_params(endpoint: Table) -> frozenset[str]:
+    """The params of an endpoint's path whose names were substituted, at least in part: no message shows them."""
+    route = route_of(endpoint)
+    leaf = route[1].node if route else None
+    if not isinstance(leaf, Leaf) or leaf.pieces is None:
+        return frozenset()
+    return frozenset(path_params(endpoint)) - frozenset(ROUTE_PARAM.findall(leaf.written))
+
+
 def _with_path_params(endpoint: Table) -> Table:
     """The endpoint with the params of its path that are not listed, as texts; a path param is always required."""
     names, route = path_params(endpoint), route_of(endpoint)

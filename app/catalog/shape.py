@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from app.catalog.defaults import OFF_CALL, OFF_ENDPOINT, OFF_UPSTREAM
 from app.catalog.faults import Faults, Place, did_you_mean
 from app.catalog.nodes import Items, Leaf, Node, Table, plain
 from app.catalog.schema import Catalog
@@ -26,6 +27,9 @@ _LIMITS = {
     "string_too_short": "a text that is not empty", "too_short": "a list of {min_length} or more", "literal_error": "{expected}",
     "string_pattern_mismatch": "a text of the form {pattern}",
 }  # fmt: skip
+_SHORT = {"concurrency": "a whole number", "redirects": "a whole number", "rate": "a rate such as 100/s"}
+_OFF = {"upstreams": OFF_UPSTREAM, "endpoints": OFF_ENDPOINT, "calls": OFF_CALL}
+"""By section, the keys of its mappings of which `off` takes the policy away."""
 _FORMS = {"module:function": re.compile(r"python"), "sha256: and 64 hex digits": re.compile(r"keys")}
 
 
@@ -65,7 +69,7 @@ def _tell(error: ValidationError, root: Table, faults: Faults, under: tuple[str,
                 faults.add(place, f"{_owner(keys)}{one['loc'][-1]} is missing")
         else:
             same.setdefault(place, []).append(one)
-            found[place] = (node, keys)
+            found[place] = (node, [*under, *keys])
     for place, group in same.items():
         node, keys = found[place]
         faults.add(place, *_message(group, node, keys))
@@ -99,11 +103,19 @@ def _message(group: list[Mapping[str, Any]], node: Node, keys: list[str]) -> tup
         if one["type"] in ("union_tag_invalid", "union_tag_not_found"):
             return f"{_owner(keys)}type should be 'api_key' or 'jwt'", None
     wanted = list(dict.fromkeys(_wanted(one, keys) for one in group))
-    if len(wanted) > 1 and "a mapping" in wanted and isinstance(node, Leaf):
-        wanted = [one for one in wanted if one != "a mapping"] + ["a mapping"]
+    if "a mapping" in wanted and isinstance(node, Leaf):
+        wanted = _with_short_forms([one for one in wanted if one != "a mapping"], keys)
     words = [word for one in group for word in re.findall(r"'([^']+)'", str(one.get("ctx", {}).get("expected", "")))]
     name = keys[-1] if keys else "the catalog"
     return f"{name} should be {' or '.join(wanted)}, not {_what(node, keys)}", _hint(node, wanted, words)
+
+
+def _with_short_forms(others: list[str], keys: list[str]) -> list[str]:
+    """What a policy may be besides a mapping: its short form, else `off` where that takes it away."""
+    section, key = keys[-3] if len(keys) > 2 else "", keys[-1] if keys else ""
+    if section == "upstreams" and key in _SHORT:
+        return [*others, _SHORT[key], "a mapping"]
+    return [*others, "a mapping", *(["off"] if key in _OFF.get(section, ()) else [])]
 
 
 def _wanted(one: Mapping[str, Any], keys: list[str]) -> str:

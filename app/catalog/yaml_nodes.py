@@ -229,6 +229,7 @@ class _Reader:
 def read(source: str, file: str, faults: Faults, interpolate: Interpolate) -> Node | None:
     """The document's tree, None where there is none to go on with; every fault of the text is told."""
     reader = _Reader(file, faults, interpolate)
+    source = _without_old_breaks(source, file, faults)
     try:
         for event in yaml.parse(source, Loader=_Loader):
             reader.take(event)
@@ -245,6 +246,23 @@ def read(source: str, file: str, faults: Faults, interpolate: Interpolate) -> No
     if reader.root is None:
         faults.add(Place(file, 1, 1), "the file is empty", "it needs `upstreams` and `endpoints`")
     return reader.root
+
+
+_OLD_BREAK = re.compile("[\x85\u2028\u2029]")
+"""Line breaks of YAML 1.1, and of PyYAML; in YAML 1.2 (section 5.4) characters like any other."""
+
+
+def _without_old_breaks(source: str, file: str, faults: Faults) -> str:
+    """The text with a space for each of them, every one of which is told: so lines are what an editor counts."""
+    if not _OLD_BREAK.search(source):
+        return source
+    for number, line in enumerate(source.split("\n"), 1):
+        for found in _OLD_BREAK.finditer(line):
+            code = f"{ord(found[0]):04X}"
+            faults.add(
+                Place(file, number, found.start() + 1), f"a raw U+{code}: some take it for a line break", f"write it as \\u{code} in double quotes"
+            )
+    return _OLD_BREAK.sub(" ", source)
 
 
 _SPECIAL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -21,12 +21,13 @@ from app.catalog.load import Loaded
 from app.catalog.schema import Body
 from app.commands.catalogs import loaded, settings
 from app.commands.results import Answered, Results
-from app.commands.rows import BODY, BadInput, Row, columns, rows
+from app.commands.rows import BODY, BadInput, Input, Row
+from app.commands.service import running
 from app.commands.words import HeaderOption, asked, context, named, read_headers, refuse
 from app.core.data import Data, encode
 from app.engine.plan import Inputs, Plan
 from app.engine.run import run
-from app.main import Service, open_service
+from app.main import Service
 from app.settings import Settings
 
 SOME_FAILED = 1
@@ -45,7 +46,8 @@ def batch(
 
     Columns are params by name; an empty cell is not given; `body` is the request's body. A row that fails is a line with its error,
     and stops no other. Stopped or killed, the same command goes on from there: no row is lost, none is in the output twice.
-    Exit code 0: all rows answered. 1: some failed.
+    The input may be a pipe; the output is a regular file. Exit code 0: all rows answered. 1: some failed, or did not run.
+    2: the input cannot be read or the output not written.
 
     [bold]Example[/bold]
 
@@ -58,19 +60,23 @@ def batch(
         refuse("a batch runs an endpoint with calls, and its params are the columns of the input")
     job = Job(given.endpoint or "", concurrency, read_headers(header))
     try:
-        check_columns(input, job.endpoint, endpoint.params)
-        with Results.opened(output, retry_failed=retry_failed) as results:
-            done = [results.has(row) for row in rows(input)]  # all of it is read once: what is wrong is found before anything runs
-            todo = (row for row, is_done in zip(rows(input), done, strict=False) if not is_done)
-            with progress(len(done), sum(done)) as tick:
-                tally = asyncio.run(run_all(settings(), catalog, job, todo, results, tick))
+        with Input.opened(input) as source:
+            check_columns(source, job.endpoint, endpoint.params)
+            with Results.opened(output, retry_failed=retry_failed) as results:
+                done = [results.has(row) for row in source.rows()]  # all of it is read once: what is wrong is found before anything runs
+                todo = (row for row, is_done in zip(source.rows(), done, strict=False) if not is_done)
+                with progress(len(done), sum(done)) as tick:
+                    tally = asyncio.run(run_all(settings(), catalog, job, todo, results, tick))
     except BadInput as bad:
         refuse(str(bad))
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from here", err=True)
         raise
     typer.echo(f"{len(done)} rows: {sum(done)} done before, {tally.answered} answered, {tally.failed} failed", err=True)
-    if tally.failed:
+    missing = len(done) - sum(done) - tally.answered - tally.failed
+    if missing:
+        typer.echo(f"merganser: {missing} rows did not run: {input} became shorter meanwhile", err=True)
+    if missing or tally.failed:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -91,18 +97,18 @@ class Tally:
     failed: int = 0
 
 
-def check_columns(path: Path, endpoint: str, params: object) -> None:
+def check_columns(given: Input, endpoint: str, params: object) -> None:
     """Refuses CSV that has no column of a param by any name: the header line is missing, or it is another file."""
-    found = columns(path)
+    found = given.columns()
     if found is not None and isinstance(params, dict) and params and not set(found) & set(params):
-        raise BadInput(f"{path}: no column is a param of '{endpoint}'; the header line names some of: {', '.join(params)}")
+        raise BadInput(f"{given.path}: no column is a param of '{endpoint}'; the header line names some of: {', '.join(params)}")
 
 
 async def run_all(given: Settings, catalog: Loaded, job: Job, todo: Iterator[Row], results: Results, tick: Callable[[], None]) -> Tally:
-    """Runs the rows, `concurrency` at once; the queue between reader and workers is short, so memory is too."""
+    """Runs the rows, `concurrency` at once; the queue between reader and workers is short, so memory is too. BadInput ends it."""
     tally = Tally()
     queue: asyncio.Queue[Row | None] = asyncio.Queue(job.concurrency * 2)
-    async with open_service(given.model_copy(update={"log_level": "error"}), catalog) as service:
+    async with running(given, catalog) as service:
         plan = service.plans[job.endpoint]
         ask = Ask(service, plan, compile_params(plan.spec), Bodies(plan.spec.body or Body()), job.headers)
 
@@ -114,14 +120,26 @@ async def run_all(given: Settings, catalog: Loaded, job: Job, todo: Iterator[Row
                 tally.answered += answered.error is None
                 tick()
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(job.concurrency):
-                group.create_task(worker())
-            for row in todo:
-                await queue.put(row)
-            for _ in range(job.concurrency):
-                await queue.put(None)
+        with first_bad_input():
+            async with asyncio.TaskGroup() as group:
+                for _ in range(job.concurrency):
+                    group.create_task(worker())
+                for row in todo:
+                    await queue.put(row)
+                for _ in range(job.concurrency):
+                    await queue.put(None)
     return tally
+
+
+@contextmanager
+def first_bad_input() -> Iterator[None]:
+    """Of tasks that could not read or write, what the first has to say."""
+    try:
+        yield
+    except ExceptionGroup as several:
+        if found := [one for one in several.exceptions if isinstance(one, BadInput)]:
+            raise found[0] from several
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from app.api.problems import Problem, verdict
 from app.api.render import Renderer
 from app.catalog.load import Loaded
 from app.commands.catalogs import loaded, settings
+from app.commands.service import running
 from app.commands.timeline import timeline
 from app.commands.words import BodyOption, HeaderOption, Words, asked, inputs, named, read_headers, refuse, told
 from app.core.answer import Answer
 from app.engine.plan import Inputs, Plan
 from app.engine.run import run
-from app.main import open_service
 from app.settings import Settings
 
 FAILED = 1
@@ -64,7 +64,7 @@ def call(
 
 async def answer_of(given: Settings, catalog: Loaded, name: str, wanted: Inputs) -> tuple[Plan, Answer]:
     """Runs a plan on a service that lives as long as the answer takes."""
-    async with open_service(given.model_copy(update={"log_level": "error"}), catalog) as service:
+    async with running(given, catalog) as service:
         plan = service.plans[name]
         return plan, await run(plan, wanted, service.runtime)
 

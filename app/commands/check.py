@@ -8,8 +8,7 @@ import typer
 
 from app.catalog.faults import CatalogFaults, CatalogUnreadable, Fault, as_json, as_text
 from app.catalog.load import load
-from app.commands.catalogs import FAULTY, UNREADABLE, CatalogArgument, chosen
-from app.settings import environ
+from app.commands.catalogs import FAULTY, UNREADABLE, CatalogArgument, chosen, environment
 
 
 def check(
@@ -26,7 +25,7 @@ def check(
 
     merganser check config/demo.yaml --format json
     """
-    variables = environ()
+    variables = environment()
     path = chosen(catalog, variables)
     try:
         found = load(path, variables)

@@ -50,11 +50,11 @@ def demo(
     try:
         with fleet.running(fleet.named_in(path), latency / 1000) as urls:
             os.environ.update({fleet.variable(name): url for name, url in urls.items()})
-            loaded(path)
+            found = loaded(path)
             server = importlib.import_module("app.server")
             address, number = host or given.host, given.port if port is None else port
             welcome(catalog, urls, f"http://{'127.0.0.1' if address == '0.0.0.0' else address}:{number}")  # noqa: S104 - compared
-            code = server.serve(given, path, address, number, workers or given.workers)
+            code = server.serve(given, found, address, number, workers or given.workers)
     except fleet.SampleFailed as failed:
         typer.echo(f"merganser: {failed}", err=True)
         raise typer.Exit(1) from failed

@@ -9,10 +9,10 @@ import typer
 
 from app.catalog.load import Loaded
 from app.commands.catalogs import loaded, settings
+from app.commands.service import running
 from app.commands.words import Words, asked, named
 from app.engine.explain import describe, mermaid
 from app.engine.plan import Plan
-from app.main import open_service
 from app.settings import Settings
 
 
@@ -40,5 +40,5 @@ def plan(
 
 async def plans_of(given: Settings, catalog: Loaded) -> dict[str, Plan]:
     """Every plan of a catalog, compiled as for serving."""
-    async with open_service(given.model_copy(update={"log_level": "error"}), catalog) as service:
+    async with running(given, catalog) as service:
         return dict(service.plans)

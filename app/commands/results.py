@@ -6,6 +6,7 @@ import csv
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ _NUMBERED = re.compile(rb'\A\{"row":[0-9]+')
 class Results:
     """An open output. `done`: row number to the digest of what was given, of the rows that need not run again."""
 
+    path: Path
     _file: int
     _is_csv: bool
     done: dict[int, bytes] = field(default_factory=dict)
@@ -38,29 +40,24 @@ class Results:
     def opened(cls, path: Path, *, retry_failed: bool) -> Iterator[Results]:
         """Opens the output for this process alone. A line that a killed run left half-written is cut off; its row runs again.
 
-        BadInput where it cannot be opened, or is no output of a batch: nothing of it is then changed.
+        BadInput where it cannot be opened or written, or is no output of a batch: nothing of it is then changed.
         """
+        with _writing(path):
+            results = cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), path.suffix.lower() == ".csv")
         try:
-            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as exc:
-            raise BadInput(f"{path} cannot be written: {exc.strerror}") from exc
-        try:
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as exc:
-                raise BadInput(f"{path}: another batch writes to it") from exc
-            results = cls(number, path.suffix.lower() == ".csv")
-            results._recover(path, retry_failed)
+            with _writing(path):
+                results._take()
+                results._recover(retry_failed)
             yield results
-            os.fsync(number)
+            with _writing(path):
+                os.fsync(results._file)
         finally:
-            os.close(number)
+            os.close(results._file)
 
     def add(self, row: Row, answer: Answered) -> None:
-        """Writes a row's line, in one piece: after a kill it is all there or cut off at the next start."""
-        line = memoryview(self._line(row, answer))
-        while line:
-            line = line[os.write(self._file, line) :]
+        """Writes a row's line, in one piece: after a kill it is all there or cut off at the next start. BadInput where the disk is full."""
+        with _writing(self.path):
+            _write(self._file, self._line(row, answer))
 
     def has(self, row: Row) -> bool:
         """Whether the row's line is there; BadInput where that was another row."""
@@ -81,28 +78,58 @@ class Results:
         sources = orjson.dumps(answer.sources)
         return head + b'"complete":%b,"data":%b,"sources":%b}\n' % (b"true" if answer.complete else b"false", answer.data or b"null", sources)
 
-    def _recover(self, path: Path, retry_failed: bool) -> None:
-        kept, size = [], 0
-        with path.open("rb") as file:
+    def _take(self) -> None:
+        """Locks the file against other batches, where it is one that can be gone on with."""
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise BadInput(f"{self.path} is no regular file: a batch reads its output again to go on")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise BadInput(f"{self.path}: another batch writes to it") from exc
+        if not os.path.samestat(os.fstat(self._file), self.path.stat()):
+            raise BadInput(f"{self.path}: another batch has just written it anew; run this one again")
+
+    def _recover(self, retry_failed: bool) -> None:
+        dropped, size = set(), 0
+        with self.path.open("rb") as file:
             for at, line in enumerate(file, 1):
                 if at == 1 and not self._is_first(line):
-                    raise _foreign(f"{path}:1")
+                    raise _foreign(f"{self.path}:1")
                 if not line.endswith(b"\n"):
                     break
                 size += len(line)
                 if self._is_csv and at == 1:
-                    kept.append(line)
                     continue
-                number, given, failed = self._read(line, f"{path}:{at}")
-                if not (failed and retry_failed):
+                number, given, failed = self._read(line, f"{self.path}:{at}")
+                if failed and retry_failed:
+                    dropped.add(at)
+                else:
                     self.done[number] = Row(number, given).digest
-                    kept.append(line)
-        if retry_failed:
-            _replace(self._file, kept)
-        else:
-            os.ftruncate(self._file, size)
-        if self._is_csv and not kept:
-            os.write(self._file, csv_line(HEADER))
+        os.ftruncate(self._file, size)
+        if dropped:
+            self._drop(dropped)
+        if self._is_csv and not size:
+            _write(self._file, csv_line(HEADER))
+
+    def _drop(self, dropped: set[int]) -> None:
+        """The same file without these lines, which are to run again: written beside it, locked, put in its place. A kill loses nothing."""
+        path = self.path.resolve()
+        anew = path.with_name(f".{path.name}.retry")
+        anew.unlink(missing_ok=True)  # of a run that was killed
+        number = os.open(anew, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with path.open("rb") as file, open(number, "wb", closefd=False) as kept:
+                kept.writelines(line for at, line in enumerate(file, 1) if at not in dropped)
+            os.fchmod(number, stat.S_IMODE(os.fstat(self._file).st_mode))
+            os.fsync(number)
+            os.replace(anew, path)
+        except BaseException:
+            os.close(number)
+            anew.unlink(missing_ok=True)
+            raise
+        os.close(self._file)
+        self._file = number
 
     def _is_first(self, line: bytes) -> bool:
         """Whether a file of ours begins so, be it with half a line; what a whole line of NDJSON says is looked at where it is read."""
@@ -137,9 +164,16 @@ def _foreign(place: str) -> BadInput:
     return BadInput(f"{place}: this is no output of a batch; name another file")
 
 
-def _replace(file: int, lines: list[bytes]) -> None:
-    """The same file with these lines alone: the failed ones are to run again."""
-    os.ftruncate(file, 0)
-    for line in lines:
-        os.write(file, line)
-    os.fsync(file)
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system has against writing, as BadInput."""
+    try:
+        yield
+    except OSError as exc:
+        raise BadInput(f"{path} cannot be written: {exc.strerror}") from exc
+
+
+def _write(file: int, line: bytes) -> None:
+    left = memoryview(line)
+    while left:
+        left = left[os.write(file, left) :]

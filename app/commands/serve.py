@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.catalogs import CatalogArgument, chosen, loaded, settings
-from app.settings import environ
+from app.commands.catalogs import CatalogArgument, loaded, settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on; default: $MERGANSER_HOST, else 127.0.0.1.", show_default=False)]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Default: $MERGANSER_PORT, else 8000.", show_default=False)]
@@ -28,8 +27,7 @@ def serve(catalog: CatalogArgument = None, host: Host = None, port: Port = None,
     MERGANSER_LOG_FORMAT=json merganser serve --host 0.0.0.0 --workers 2
     """
     given = settings()
-    loaded(catalog)
+    found = loaded(catalog)
     server = importlib.import_module("app.server")  # now: a faulty catalog is told before a second of imports
-    path = chosen(catalog, environ())
-    code = server.serve(given, path, host or given.host, given.port if port is None else port, workers or given.workers)
+    code = server.serve(given, found, host or given.host, given.port if port is None else port, workers or given.workers)
     raise typer.Exit(code)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil, log2
 
 from app.catalog.schema import CallSpec
+from app.catalog.schema_policies import Retry
 from app.catalog.units import duration_text
 from app.core.call import Policy, Send
+from app.core.http import IDEMPOTENT
 from app.policies import describe
 from app.policies.attempt import attempt
 from app.policies.balance import balance
@@ -44,7 +47,6 @@ ORDER = {
     "transport": "the upstream itself; its answer is decoded here, so that the cache keeps decoded data",
 }
 """Each policy's reason for its place."""
-IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 READS = frozenset(("GET", "HEAD", "OPTIONS", "CALL"))
 """Methods whose answers an upstream's `cache` keeps; CALL is a Python upstream's."""
 
@@ -72,16 +74,37 @@ class Stack:
         return tuple(layer.name for layer in self.layers)
 
     def worst_case(self, deadline: float) -> float:
-        """Seconds that the call may take at most, never over `deadline`."""
+        """Seconds that the call may take at most, all items of its `each` included; never over `deadline`.
+
+        It is the deadline where no timeout bounds an attempt. A longer pause that an upstream asks for by `Retry-After` is not in it.
+        """
         spec, retries = self.spec, self.spec.retry if "retry" in self.names else None
         if spec.timeout is None:
             return deadline
-        attempts = retries.attempts if retries else 1
-        pauses = sum(min(retries.backoff * 2**n, retries.max_backoff) for n in range(attempts - 1)) if retries else 0.0
-        return min(deadline, attempts * (spec.timeout + self.rate_wait) + pauses)
+        race = self._race(spec.timeout + self.rate_wait)
+        request = race if retries is None else retries.attempts * race + _pauses(retries)
+        rounds = 1 if spec.each is None else -(-spec.max_items // spec.concurrency)
+        return min(deadline, rounds * request)
+
+    def _race(self, attempt: float) -> float:
+        """Seconds of an attempt and its hedge at most, of seconds of one."""
+        hedged = self.spec.hedge if "hedge" in self.names else None
+        if hedged is None:
+            return attempt
+        after = attempt if isinstance(hedged.after, str) else hedged.after
+        return after + attempt if after <= attempt else attempt
 
     def __repr__(self) -> str:
         return "\n".join(f"{layer.name:<12}{layer.describe}" for layer in self.layers)
+
+
+def _pauses(spec: Retry) -> float:
+    """Seconds of all pauses between attempts at their longest: each twice the one before, up to `max_backoff`."""
+    pauses = spec.attempts - 1
+    if not 0 < spec.backoff < spec.max_backoff:
+        return pauses * min(spec.backoff, spec.max_backoff)
+    doubling = min(pauses, ceil(log2(spec.max_backoff / spec.backoff)))
+    return spec.backoff * (2.0**doubling - 1) + (pauses - doubling) * spec.max_backoff
 
 
 def build(spec: CallSpec, method: str, state: UpstreamState, terminal: Send, credentials: Policy | None, *, is_read: bool = True) -> Stack:

@@ -40,11 +40,16 @@ Result: TypeAlias = Returned | Failed
 
 
 def load(target: str, folder: Path) -> Function:
-    """The function of a `module:function`, importable from the catalog's folder. ImportError or AttributeError if it is not there."""
+    """The function of a `module:function`, importable from the catalog's folder.
+
+    ImportError or AttributeError if it is not there, TypeError if it is nothing to call.
+    """
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     module, _, name = target.partition(":")
     function: Function = getattr(importlib.import_module(module), name)
+    if not callable(function):
+        raise TypeError(f"'{name}' is no function but of type {type(function).__name__}")
     return function
 
 

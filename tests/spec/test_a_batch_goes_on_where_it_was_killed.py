@@ -50,9 +50,11 @@ def command(folder: Path, output: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "app", *words]
 
 
-def run(folder: Path, output: str, *more: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, output: str, *more: str, given: str | None = None, limits: str = ":") -> subprocess.CompletedProcess[str]:
+    """`given` comes through a pipe as stdin; `limits` is what the shell does before."""
     return subprocess.run(
-        command(folder, output, *more), cwd=folder, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        ["sh", "-c", f'{limits}; exec "$@"', "sh", *command(folder, output, *more)], cwd=folder, input=given,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
 
@@ -125,3 +127,36 @@ def test_a_row_whose_body_breaks_the_rules_of_the_endpoint_is_a_line_with_its_er
     assert results[1]["data"] == {"twice": 2}
     assert {row: result["error"]["status"] for row, result in results.items() if "error" in result} == {2: 422, 3: 400}
     assert (last.returncode, "1 answered, 2 failed" in last.stderr) == (1, True)
+
+
+def test_a_pipe_is_an_input_too(folder: Path) -> None:
+    """Every row runs, once; given again, nothing is left to do."""
+    given = "".join(f'{{"n": {n}}}\n' for n in range(5))
+    for told in ("5 rows: 0 done before, 5 answered, 0 failed", "5 rows: 5 done before, 0 answered, 0 failed"):
+        done = run(folder, "out.ndjson", "--input", "/dev/stdin", given=given)
+        assert (done.returncode, told in done.stderr) == (0, True)
+    assert sorted(json.loads(line)["data"]["twice"] for line in (folder / "out.ndjson").read_text().splitlines()) == [0, 2, 4, 6, 8]
+
+
+def test_a_pipe_is_no_output(folder: Path) -> None:
+    """A line instead of a wait without end, exit code 2."""
+    refused = run(folder, "/dev/stdout")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "merganser: /dev/stdout is no regular file: a batch reads its output again to go on\n"
+
+
+def test_a_disk_that_is_full_is_told_and_the_rest_runs_later(folder: Path) -> None:
+    """A line, exit code 2; with space again, every row is there once."""
+    stopped = run(folder, "out.ndjson", limits="ulimit -f 4")
+    assert (stopped.returncode, stopped.stderr) == (2, "merganser: out.ndjson cannot be written: File too large\n")
+    assert 0 < (folder / "out.ndjson").read_bytes().count(b"\n") < ROWS
+    run(folder, "out.ndjson")
+    assert sorted(json.loads(line)["row"] for line in (folder / "out.ndjson").read_text().splitlines()) == list(range(1, ROWS + 1))
+
+
+def test_an_input_that_becomes_shorter_is_no_success(folder: Path) -> None:
+    """Rows that were counted and did not run are told, exit code 1."""
+    (folder / "numbers_of.py").write_text("def double(n):\n    open('in.csv', 'w').close()\n    return n\n")
+    (folder / "in.csv").write_text("n,note\n" + f"1,{'x' * 1000}\n" * 2000)
+    cut = run(folder, "out.ndjson")
+    assert (cut.returncode, "rows did not run: in.csv became shorter" in cut.stderr) == (1, True)

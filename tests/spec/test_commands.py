@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -28,10 +29,22 @@ endpoints:
     get: /raw
     proxy: {upstream: web, path: /}
 """
+ALONE = CATALOG.partition("  raw:")[0]
+"""Without the proxy, whose upstream is not there."""
 FUNCTION = """
 async def pond(name):
     return {"depth": {"big": 3.5, "small": 1}[name], "next": "small" if name == "big" else "none"}
 """
+BROKEN = {
+    "boom": 'def pond(name): ...\nraise ValueError("two\\nlines")\n',
+    "leaves": "import sys\ndef pond(name): ...\nsys.exit(0)\n",
+    "needs": "import nowhere_to_be_found\ndef pond(name): ...\n",
+}
+WHY = {
+    "boom": "ValueError: two lines (boom.py:2)",
+    "leaves": "SystemExit: 0 (leaves.py:3)",
+    "needs": "ModuleNotFoundError: No module named 'nowhere_to_be_found' (needs.py:1)",
+}
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,13 +55,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "faulty.yaml").write_text(CATALOG.replace("required", "requierd"))
     (place / "ponds.py").write_text(FUNCTION)
     (place / "in.csv").write_text("name\nbig\n")
+    for name, text in BROKEN.items():
+        (place / f"{name}.py").write_text(text)
+        (place / f"{name}.yaml").write_text(ALONE.replace("ponds:pond", f"{name}:pond"))
     (place / "latin.csv").write_bytes(b"name\nm\xe1r\n")
     return place
 
 
-def merganser(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def merganser(folder: Path, *words: str, given: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        [sys.executable, "-m", "app", *words], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment}, input=given,
         capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
 
@@ -91,6 +107,7 @@ def test_a_call_that_failed_is_exit_1_with_the_problem(folder: Path) -> None:
         (["call", "pnod", "name=big"], ["did you mean 'pond'?"]),
         (["call", "raw"], ["is a proxy"]),
         (["call", "nowhere.yaml", "pond"], ["nowhere.yaml"]),
+        (["serve", "nowhere.yaml"], ["nowhere.yaml"]),
         (["batch", "raw", "-i", "ponds.py", "-o", "x"], ["a batch runs an endpoint with calls"]),
         (["batch", "pond", "-i", "in.csv", "-o", "nodir/out.ndjson"], ["nodir/out.ndjson cannot be written: No such file"]),
         (["batch", "pond", "-i", "in.csv", "-o", "."], [". cannot be written: Is a directory"]),
@@ -153,3 +170,46 @@ def test_a_url_of_no_redis_is_exit_2_without_its_password(folder: Path, words: l
     assert "MERGANSER_REDIS_URL: " in told.stderr
     assert "canary" not in told.stderr
     assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("words", [["call", "{}", "pond", "name=big"], ["plan", "{}"], ["serve", "{}"], ["serve", "{}", "--workers", "2"]])
+def test_a_function_that_cannot_be_imported_is_told_in_a_line(folder: Path, words: list[str], name: str) -> None:
+    """Its upstream, what was raised and where; exit 1, and no port is opened. Of several workers each says it."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        told = merganser(folder, *(word.replace("{}", f"{name}.yaml") for word in words), MERGANSER_PORT=str(port))
+    assert (told.returncode, told.stdout) == (1, "")
+    assert set(told.stderr.splitlines()) == {f"merganser: upstream 'ponds': {name}:pond cannot be imported: {WHY[name]}"}
+
+
+@pytest.mark.parametrize("words", [["check"], ["serve"], ["call", "pond", "name=big"]])
+def test_an_env_file_that_cannot_be_read_is_told_in_a_line(folder: Path, tmp_path: Path, words: list[str]) -> None:
+    """Exit 2, as for a catalog that cannot be read."""
+    (tmp_path / ".env").write_bytes(b"NAME=M\xe1r\n")
+    told = merganser(tmp_path, *words, MERGANSER_CATALOG=str(folder / "merganser.yaml"))
+    assert (told.returncode, told.stdout, told.stderr) == (2, "", "merganser: .env cannot be read: it is no UTF-8 text\n")
+
+
+def test_a_catalog_may_come_through_a_pipe(folder: Path) -> None:
+    """It is read once, also by `serve`, which here gets as far as the port that is in use."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        for words, code in ((["check", "/dev/stdin"], 0), (["serve", "/dev/stdin", "--port", str(taken.getsockname()[1])], 1)):
+            told = merganser(folder, *words, given=ALONE.replace("ponds:pond", "os.path:join"))
+            assert told.returncode == code, told.stderr
+    assert told.stderr.endswith("the port is in use\n")
+
+
+def test_infer_leaves_out_what_no_catalog_could_hold(folder: Path) -> None:
+    """A schema too deep for `check` is told, exit 1; the deepest that is not is printed."""
+    (folder / "ponds_below.py").write_text("def pond(name):\n    return eval('[' * int(name) + ']' * int(name))\n")
+    (folder / "below.yaml").write_text(ALONE.replace("ponds:pond", "ponds_below:pond").replace("[a-z]+", "[0-9]+").replace("{it.next}", "1"))
+    printed = merganser(folder, "infer", "below.yaml", "pond", "name=95")
+    assert (printed.returncode, printed.stdout.count("items:"), printed.stderr) == (0, 94, "")
+    told = merganser(folder, "infer", "below.yaml", "pond", "name=96")
+    assert (told.returncode, told.stdout.count("items:")) == (1, 0)
+    assert told.stderr == "it: no schema (it would nest deeper than the 100 levels of a catalog)\n"

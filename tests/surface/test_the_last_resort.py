@@ -1,5 +1,7 @@
 """What nobody foresaw is a problem too."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.middleware import Surface
 from app.core.events import RequestEnded
+from tests.fakes.served import load, serve
 from tests.fakes.service import Client, serving
 
 
@@ -66,3 +69,17 @@ async def test_every_request_is_told_once() -> None:
         ("x", 200, False, 2, "rest"), ("-", 404, None, 0, "rest"), ("x", 200, False, 2, "ndjson"), ("h", 499, None, 0, "rest"),
     ]  # fmt: skip
     assert events[0].request_id == "one"
+
+
+async def test_a_request_that_the_guard_refuses_is_told_as_well(tmp_path: Path) -> None:
+    """It has no endpoint, and of its method only what was read."""
+    events: list[RequestEnded] = []
+    async with serve(load({"upstreams": {}, "endpoints": {}}, tmp_path)) as served:
+        served.service.telemetry._takes[RequestEnded] = (events.append,)
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    (told,) = events
+    assert (told.endpoint, told.method, told.status) == ("-", "GET", 400)
+    assert told.request_id.encode() in answer

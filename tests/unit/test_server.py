@@ -9,43 +9,20 @@ from pathlib import Path
 import pytest
 
 from app.catalog.load import load_text
-from app.server import FAULTY, UNREADABLE, bind, kept_per_process, serve, spare_connections
+from app.server import FAILED, bind, kept_per_process, serve, spare_connections
 from app.settings import Settings
-from tests.fakes.process import free_port
 
 CATALOG = "upstreams: {u: {url: 'http://127.0.0.1:1'}}\nendpoints: {x: {get: /x, calls: {a: {upstream: u, path: /}}}}\n"
 
 
-def served(path: Path, port: int) -> int:
-    """The exit code of a start that fails."""
-    return serve(Settings(_env_file=None), path, "127.0.0.1", port, 1)
-
-
-def test_a_faulty_catalog_opens_no_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its faults on stderr, exit 1."""
-    path, port = tmp_path / "merganser.yaml", free_port()
-    path.write_text(CATALOG.replace("upstream: u", "upstream: nobody"))
-    assert served(path, port) == FAULTY
-    assert "nobody" in capsys.readouterr().err
-    with socket.socket() as sock:
-        assert sock.connect_ex(("127.0.0.1", port)) != 0
-
-
-def test_a_catalog_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 2, as `check` does."""
-    assert served(tmp_path / "none.yaml", 0) == UNREADABLE
-    assert "none.yaml" in capsys.readouterr().err
-
-
 def test_a_port_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In words, exit 1."""
-    path = tmp_path / "merganser.yaml"
-    path.write_text(CATALOG)
+    loaded = load_text(CATALOG, folder=tmp_path, environ={})
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert served(path, port) == FAULTY
+        assert serve(Settings(_env_file=None), loaded, "127.0.0.1", port, 1) == FAILED
     assert capsys.readouterr().err == f"merganser: cannot listen on 127.0.0.1:{port}: the port is in use\n"
 
 

@@ -47,7 +47,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (environ()["TOKEN"], environ()["MERGANSER_PORT"]) == ("file", "2222")
 
 
-BAD = {"PORT": "70000", "WORKERS": "0", "TRUSTED_PROXIES": "10.0.0.0/99", "GRACE": "soon", "CACHE_SIZE": "big", "LOG_LEVEL": "loud", "DRAIN": "100ms"}
+BAD = {
+    "PORT": "70000",
+    "WORKERS": "0",
+    "TRUSTED_PROXIES": "10.0.0.0/99",
+    "GRACE": "soon",
+    "CACHE_SIZE": "big",
+    "LOG_LEVEL": "loud",
+    "DRAIN": "100ms",
+    "BACKLOG": "99999999999999",
+}
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -122,6 +122,10 @@ BAD = {
     "many-fields": (431, get("/a", *(f"x-{i}: 1" for i in range(101)))),
     "large-head": (431, get("/a", *(f"x-{i}: " + "a" * 4000 for i in range(9)))),
     "endless-field": (431, b"GET /a HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 2_000_000),
+    "long-field-that-does-not-end": (431, b"GET /a HTTP/1.1\r\nhost: x\r\nx-a: " + b"a" * 40_000),
+    "empty-lines": (431, b"\r\n" * 20_000),
+    "endless-trailer": (431, get("/body", "transfer-encoding: chunked", method="POST") + b"2\r\n{}\r\n0\r\nx-a: " + b"a" * 2_000_000),
+    "endless-chunk-extension": (431, get("/body", "transfer-encoding: chunked", method="POST") + b"2;" + b"a" * 2_000_000),
     "endless-trailers": (431, get("/body", "transfer-encoding: chunked", method="POST") + b"0\r\n" + b"x-a: b\r\n" * 200 + b"\r\n"),
 }
 

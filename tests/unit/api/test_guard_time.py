@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from app.api.edge import PIPELINE, Limits
-from tests.fakes.guarded import Echo, Guarded, guarded
+from tests.fakes.guarded import Echo, Guarded, Line, guarded
 from tests.unit.api.test_guard_requests import get, problem, status
 
 pytestmark = pytest.mark.slow
@@ -132,6 +133,34 @@ async def test_a_client_that_leaves_is_gone_for_the_request_in_service(site: Gua
     await until(lambda: site.gone == ["/hang"], within=0.5)
     await until(lambda: site.edge.admission.in_flight == 0)
     assert len(site.seen) == 1
+
+
+LEAVING: dict[str, Callable[[Line], None]] = {
+    "closes": lambda line: line.writer.transport.close(),
+    "half-closes": lambda line: line.writer.write_eof(),
+    "resets": lambda line: reset(line),
+}
+
+
+def reset(line: Line) -> None:
+    """Ends a connection by a reset."""
+    line.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.writer.transport.abort()
+
+
+@pytest.mark.parametrize("way", LEAVING)
+async def test_a_client_that_leaves_while_it_is_not_read_is_gone(site: Guarded, way: str) -> None:
+    """The body of a request that waits its turn is not read beyond 64 KiB: the end behind it is noticed all the same."""
+    line = await site.dial(get("/hang", closes=False))
+    await until(lambda: len(site.seen) == 1)
+    line.writer.write(get("/a", "content-length: 900000", method="POST") + b"x" * 90_000)
+    await until(lambda: repr(site.edge.unread) == "<Unread 1>")
+    assert not site.gone
+    LEAVING[way](line)
+    await until(lambda: site.gone == ["/hang"], within=0.5)
+    await until(lambda: not site.state.connections)
+    await until(lambda: repr(site.edge.unread) == "<Unread 0>")
+    assert [scope["path"] for scope in site.seen] == ["/hang"]
 
 
 async def test_pipelined_requests_are_answered_in_order(app: Echo, site: Guarded) -> None:

@@ -112,6 +112,10 @@ UPSTREAMS: dict[str, tuple[dict[str, Any], str]] = {
     "a breaker's share": ({"breaker": {"failures": "120%"}}, "percentage"),
     "an unknown failure": ({"retry": {"on": ["timeuot"]}}, "timeuot"),
     "no attempts": ({"retry": {"attempts": 0}}, "at least 1"),
+    "a bare number of a rate": ({"rate": 100}, "rate should be a rate such as 100/s or a mapping, not '100'"),
+    "half a slot": ({"concurrency": 1.5}, "concurrency should be a whole number or a mapping, not '1.5'"),
+    "redirects of a word": ({"redirects": "many"}, "redirects should be a whole number or a mapping"),
+    "a policy of yes": ({"retry": "yes"}, "retry should be a mapping or off, not 'yes'"),
     "half an attempt": ({"retry": {"attempts": 1.5}}, "whole number"),
     "a quoted number": ({"retry": {"attempts": "2"}}, "whole number"),
     "hedge without after": ({"hedge": {}}, "after is missing"),
@@ -141,7 +145,7 @@ CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "variables alone": ({"variables": {}}, "without `graphql`"),
     "graphql by get": ({"graphql": "{a}", "method": "GET"}, "POST"),
     "a lower-case method": ({"method": "get"}, "did you mean 'GET'"),
-    "passing a success": ({"pass_status": [200]}, "200 is no failure"),
+    "passing a success": ({"pass_status": [200]}, "'200' is no failure"),
     "a status that is none": ({"null_on": [600]}, "at most 599"),
     "every too often": ({"every": "50ms"}, "100ms"),
     "braces in select": ({"select": "{x}"}, "no braces here"),
@@ -365,6 +369,33 @@ def test_a_control_in_a_secret_is_told_without_it(faults_of: FaultsOf, upstream:
     (fault,) = faults_of(catalog, {"S": "hush\x1b"})
     assert "control character" in fault.message
     assert "hush" not in str(fault)
+
+
+SECRETIVE = [
+    'a: {post: "/hook/${S}", CALLS}\n  b: {post: "/hook/${S}", CALLS}',
+    """a: {get: "{a.'${S}'}", CALLS}""",
+    'a: {get: "/{${S}!}", CALLS}',
+    'a: {get: "/{${S}}/{${S}}", CALLS}',
+    'a: {get: "/{${S}}", params: {hus: {in: path}}, CALLS}',
+    'a: {get: "/{${S}}", calls: {c: {upstream: u, path: "/{hus}"}}}',
+    'a: {get: "/{${S}}", calls: {c: {upstream: u, path: "/{zzz}"}}}',
+    "a:\n    get: /a\n    calls:\n      c:\n        upstream: u\n        path: /\n        pass_status:\n        - ${N}",
+]
+
+
+@pytest.mark.parametrize("endpoints", SECRETIVE)
+def test_what_a_route_got_from_outside_is_in_no_message(faults_of: FaultsOf, endpoints: str) -> None:
+    """Neither the path nor a param's name in it, in message or hint; it is shown as written."""
+    catalog = f"upstreams: {{u: {{url: '{URL}'}}}}\nendpoints:\n  {endpoints.replace('CALLS', 'calls: {c: {upstream: u, path: /}}')}\n"
+    found = faults_of(catalog, {"S": "hush", "N": "217"})
+    assert found
+    assert not [str(fault) for fault in found if "hush" in str(fault) or "217" in str(fault)]
+
+
+def test_a_mapping_where_off_means_nothing_is_told_without_it(faults_of: FaultsOf) -> None:
+    """A call that has the name of a policy is none."""
+    (fault,) = faults_of(text(calls={"a": A, "cache": 5}))
+    assert fault.message == "cache should be a mapping, not '5'"
 
 
 def test_names_to_merge_may_be_substituted(load: Load, faults_of: FaultsOf) -> None:

@@ -47,6 +47,7 @@ RICH: dict[str, Any] = {
 ENVIRON = {"S": "secret", "B": "{", "N": "1"}
 STRANGE: list[Any] = [
     None, True, False, 0, -1, 3, 1.5, 10**30, "", "off", "*", "{", "}", "{{", "{a}", "{a.b}", "{@}", "{nope}", "a[", "${S}", "${B}", "${N}", "${NO}",
+    "${NO:-off}",
     "$${", "1s", "-1s", "/", "/ws", "a b", "\n", "\0", "\ufdd0", "\ufdd1x", "http://h", "json:loads", "http://[", "é", "*" * 2000,
     [], [None], [1], ["a"], [["a"]], {}, {"a": 1}, {"": ""}, {"$ref": "#"}, {"$ref": "x.json#/a"}, {"merge": ["a"]}, {"type": "string"},
     {"every": "1s"}, {"upstream": "u", "path": "/"}, {"pattern": "("}, {"if": {}},

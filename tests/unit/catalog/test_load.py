@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.catalog import defaults
 from app.catalog.faults import CatalogFaults, CatalogUnreadable, Faults, Place, as_json, as_text
+from app.catalog.include import MAX_FILES
 from app.catalog.load import load as load_file
 from app.catalog.nodes import Table, plain, planted
 from app.catalog.schema import Breaker, Cache, Retry
@@ -235,6 +238,18 @@ def test_included_files_add_to_the_main_one(load: Load, tmp_path: Path) -> None:
     assert (list(found.upstreams), list(found.endpoints), list(found.auth)) == (["u", "v"], ["x", "y"], ["k"])
 
 
+@pytest.mark.slow
+def test_a_file_too_many_is_a_fault_at_its_pattern(faults_of: FaultsOf, tmp_path: Path) -> None:
+    """A thousand are read; none of them is left out in silence."""
+    (tmp_path / "0.yaml").write_text("{}")
+    for number in range(1, MAX_FILES):
+        (tmp_path / f"{number}.yaml").hardlink_to(tmp_path / "0.yaml")
+    assert faults_of(dumped(include=["*.yaml"])) == []
+    (tmp_path / "late.yml").write_text("endpoints: {late: {get: /late}}")
+    (fault,) = faults_of(f'include:\n  - "*.yaml"\n  - "*.yml"\n{yaml.safe_dump(BASE)}')
+    assert (fault.line, fault.message) == (3, "more than 1,000 files are included")
+
+
 @pytest.mark.parametrize(("included", "line", "words"), [
     ("upstreams:\n  u: {url: 'http://h'}\n", 2, "taken"), ("cors: {origins: []}\n", 1, "unknown key 'cors'"), ("include: [x]\n", 1, "unknown key"),
     ("- a\n", 1, "mapping"), ("endpoints: 3\n", 1, "mapping"),
@@ -250,6 +265,19 @@ def test_a_fault_of_an_included_file_names_it(faults_of: FaultsOf, tmp_path: Pat
 
 
 # --- files, and how faults are told
+
+
+def test_loading_leaves_the_collection_of_garbage_as_it_was(load: Load, faults_of: FaultsOf) -> None:
+    """It is off meanwhile; on again afterwards, whatever became of the catalog, and off still where it was off."""
+    load(dumped())
+    assert faults_of("a: [")
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        load(dumped())
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_catalog_that_cannot_be_read_is_told_apart(tmp_path: Path) -> None:

@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.python_target import problem
+from app.catalog.python_target import functions, problem
 
 POND = """
 raise SystemExit("this module was run")
 import os.path as paths, json
 from math import sqrt as root
 x: int = 1
+names = ["x"]
+late = None
+pick = len
+maybe = None
+if maybe is None:
+    def maybe(): ...
+def settle():
+    global late
 a, (b, *c) = 1, (2, 3)
 def plain(): ...
 async def later(): ...
@@ -26,7 +34,24 @@ except ImportError:
 with open("f") as f:
     def inside_with(): ...
 """
-THERE = ["paths", "json", "root", "x", "a", "b", "c", "plain", "later", "Duck", "inside_if", "inside_try", "inside_except", "inside_with"]
+THERE = [
+    "paths",
+    "json",
+    "root",
+    "late",
+    "pick",
+    "maybe",
+    "a",
+    "b",
+    "c",
+    "plain",
+    "later",
+    "Duck",
+    "inside_if",
+    "inside_try",
+    "inside_except",
+    "inside_with",
+]
 
 
 @pytest.fixture
@@ -49,6 +74,8 @@ def test_what_a_module_binds_is_there(folder: Path, name: str) -> None:
     ("pond:gone", "has no 'gone'"), ("lake:x", "no module 'lake'"), ("pond.x:y", "no module 'pond.x'"), ("deep.gone:x", "no module"),
     ("deep.er:x", "has no 'x'"), ("broken:f", "no Python"),
     ("sys:gone", "has no 'gone'"), ("json:gone", "has no 'gone'"), ("os.path:gone", "has no 'gone'"), ("os.gone:x", "no module 'os.gone'"),
+    ("pond:x", "'x' of the module 'pond' is no function"), ("pond:names", "is no function"), ("sys:maxsize", "is no function"),
+    ("os.path:sep", "is no function"),
 ])  # fmt: skip
 def test_what_is_not_there_is_told(folder: Path, target: str, words: str) -> None:
     """Module or function, and a module that is no Python."""
@@ -61,6 +88,12 @@ def test_what_is_not_there_is_told(folder: Path, target: str, words: str) -> Non
 def test_installed_modules_and_what_cannot_be_known_are_good(folder: Path, target: str) -> None:
     """The standard library, packages, star imports, modules without source."""
     assert problem(target, folder) is None
+
+
+def test_a_constant_is_no_hint(folder: Path) -> None:
+    """What can be called is."""
+    assert {"plain", "pick", "maybe"} <= set(functions("pond:plaim", folder))
+    assert not {"x", "names"} & set(functions("pond:plaim", folder))
 
 
 def test_the_catalogs_folder_goes_first(folder: Path) -> None:

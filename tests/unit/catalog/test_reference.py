@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 import pytest
@@ -16,7 +19,7 @@ from app.catalog.nodes import plain
 from app.catalog.reference import reference
 from app.catalog.shape import known_keys
 from app.catalog.yaml_nodes import read
-from tests.unit.catalog.conftest import Load
+from tests.unit.catalog.conftest import FaultsOf, Load
 
 ROOT = Path(__file__).parents[3]
 CATALOGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -62,6 +65,34 @@ def test_the_schema_is_one_of_2020_12() -> None:
 def test_the_schema_refuses_what_check_refuses(catalog: dict[str, object]) -> None:
     """Unknown keys, values of another kind, what is missing."""
     assert not jsonschema_rs.validator_for(json_schema(), offline=True).is_valid(catalog)
+
+
+OF_UPSTREAMS = "retry hedge breaker concurrency rate cache auth tls redirects timeout coalesce headers query".split()
+OF_ENDPOINTS = "forward live auth allow limit tags params response body".split()
+OF_CALLS = "retry hedge cache forward every headers query after form variables schema".split()
+WHERE = {
+    "": "include defaults upstreams endpoints auth cors".split(), "defaults": ["upstream", "endpoint"],
+    "defaults upstream": OF_UPSTREAMS, "defaults endpoint": OF_ENDPOINTS,
+    "upstreams u": OF_UPSTREAMS, "endpoints e": OF_ENDPOINTS, "endpoints e calls c": OF_CALLS, "endpoints e params q": ["items", "enum"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("value", ["${NOT_SET:-off}", "${NOT_SET:-}"])
+def test_the_schema_accepts_off_and_nothing_from_the_environment(faults_of: FaultsOf, where: str, value: str) -> None:
+    """Wherever `check` does: `retry: ${RETRY:-off}` is a switch."""
+    editor, accepted = jsonschema_rs.validator_for(json_schema(), offline=True), 0
+    for key in WHERE[where]:
+        call = {"upstream": "u", "path": "/"}
+        catalog: dict[str, Any] = {
+            "upstreams": {"u": {"url": "http://h"}}, "defaults": {"upstream": {}, "endpoint": {}},
+            "endpoints": {"e": {"get": "/", "params": {"q": {"type": "array"}}, "calls": {"c": call}}},
+        }  # fmt: skip
+        reduce(getitem, where.split(), catalog)[key] = value
+        if not faults_of(yaml.safe_dump(catalog)):
+            accepted += 1
+            assert editor.is_valid(catalog), key
+    assert accepted or value == "${NOT_SET:-off}"
 
 
 def test_defaults_are_shown_as_they_are_written() -> None:

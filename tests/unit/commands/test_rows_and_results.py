@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from app.catalog.schema import Endpoint, Param
 from app.commands.results import Answered, Results
-from app.commands.rows import BadInput, Row, columns, rows
+from app.commands.rows import BadInput, Input, Row
 
 CELLS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1)
 
@@ -23,16 +26,26 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
+def rows(path: Path) -> list[Row]:
+    with Input.opened(path) as opened:
+        return list(opened.rows())
+
+
+def columns(path: Path) -> list[str] | None:
+    with Input.opened(path) as opened:
+        return opened.columns()
+
+
 def test_csv_gives_texts_by_column(tmp_path: Path) -> None:
     """A byte order mark is dropped, an empty cell is not given, quotes hold commas and newlines."""
     path = write(tmp_path / "in.csv", '\ufeffcity,days\r\nmadrid,3\r\n"san\nsebastian, es",\r\n')
-    assert list(rows(path)) == [Row(1, {"city": "madrid", "days": "3"}), Row(2, {"city": "san\nsebastian, es"})]
+    assert rows(path) == [Row(1, {"city": "madrid", "days": "3"}), Row(2, {"city": "san\nsebastian, es"})]
 
 
 def test_ndjson_gives_values_by_name(tmp_path: Path) -> None:
     """A byte order mark is dropped, null is not given; empty lines are no rows."""
     path = write(tmp_path / "in.ndjson", '\ufeff{"city": "madrid", "days": 3}\n\n{"city": null}')
-    assert list(rows(path)) == [Row(1, {"city": "madrid", "days": 3}), Row(2, {})]
+    assert rows(path) == [Row(1, {"city": "madrid", "days": 3}), Row(2, {})]
 
 
 @pytest.mark.parametrize(
@@ -42,16 +55,41 @@ def test_ndjson_gives_values_by_name(tmp_path: Path) -> None:
 def test_a_line_that_is_no_row_is_named(tmp_path: Path, name: str, text: str, place: str) -> None:
     """File and line."""
     with pytest.raises(BadInput, match=place):
-        list(rows(write(tmp_path / name, text)))
+        rows(write(tmp_path / name, text))
 
 
-@pytest.mark.parametrize("read", [columns, lambda path: list(rows(path))])
+@pytest.mark.parametrize("read", [columns, rows])
 def test_csv_that_is_no_utf_8_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     """With what to do about it."""
     path = tmp_path / "in.csv"
     path.write_bytes(b"city\nM\xe1laga\n")
     with pytest.raises(BadInput, match="save it as UTF-8"):
         read(path)
+
+
+@pytest.mark.parametrize("read", [columns, rows])
+def test_a_header_that_names_a_column_twice_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    """No cell is dropped in silence; columns without a name are no params, and there may be several."""
+    with pytest.raises(BadInput, match=r"in\.csv:1: two columns are named 'a'"):
+        read(write(tmp_path / "in.csv", "a,b,a\n1,2,3\n"))
+    assert rows(write(tmp_path / "in.csv", "a,,\n1,,\n")) == [Row(1, {"a": "1"})]
+
+
+def test_a_pipe_is_read_as_often_as_a_file() -> None:
+    """A pipe gives its bytes once; the input is told by the name that it was given."""
+    reads, writes = os.pipe()
+    os.write(writes, b'{"a": 1}\n{"a": 2}\n')
+    os.close(writes)
+    with Input.opened(Path(f"/dev/fd/{reads}")) as opened:
+        assert list(opened.rows()) == list(opened.rows()) == [Row(1, {"a": 1}), Row(2, {"a": 2})]
+        assert opened.path == Path(f"/dev/fd/{reads}")
+    os.close(reads)
+
+
+def test_an_input_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    """By name, with the system's reason."""
+    with pytest.raises(BadInput, match=r"none\.csv cannot be read: No such file"):
+        rows(tmp_path / "none.csv")
 
 
 def test_a_cell_may_be_of_any_size(tmp_path: Path) -> None:
@@ -104,6 +142,30 @@ def test_failed_rows_run_again_where_asked(tmp_path: Path) -> None:
     with Results.opened(path, retry_failed=True) as results:
         assert set(results.done) == {1}
     assert [json.loads(line)["row"] for line in path.read_text().splitlines()] == [1]
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.csv"])
+def test_to_run_failed_rows_again_loses_no_answer_whenever_it_is_killed(tmp_path: Path, name: str) -> None:
+    """What was there stays whole until another file takes its place in one step, under its name and with its rights, and locked."""
+    path, before, link = tmp_path / name, tmp_path / "before", tmp_path / f"link.{name}"
+    with Results.opened(path, retry_failed=False) as results:
+        for number in range(1, 4):
+            results.add(Row(number, {}), Answered(b"1", True, {}) if number != 2 else Answered(error={"status": 502}))
+    raw = path.read_bytes()
+    path.chmod(0o640)
+    before.hardlink_to(path)
+    link.symlink_to(path)
+    (tmp_path / f".{name}.retry").write_text("half of a killed run's")
+    with Results.opened(link, retry_failed=True) as results:
+        assert before.read_bytes() == raw
+        assert path.read_bytes() == b"".join(line for line in raw.splitlines(keepends=True) if b"502" not in line)
+        results.add(Row(2, {}), Answered(b"1", True, {}))
+        with pytest.raises(BadInput, match="another batch"), Results.opened(path, retry_failed=False):
+            pass
+    with Results.opened(path, retry_failed=False) as results:
+        assert set(results.done) == {1, 2, 3}
+    assert (link.is_symlink(), stat.S_IMODE(path.stat().st_mode)) == (True, 0o640)
+    assert {one.name for one in tmp_path.iterdir()} == {name, before.name, link.name}
 
 
 def test_another_input_is_noticed(tmp_path: Path) -> None:
@@ -159,6 +221,29 @@ def test_an_output_that_cannot_be_opened_is_refused(tmp_path: Path, name: str) -
     """By name, with the system's reason."""
     with pytest.raises(BadInput, match="cannot be written: "), Results.opened(tmp_path / name, retry_failed=False):
         pass
+
+
+@pytest.mark.parametrize("name", ["/dev/null", "pipe"])
+def test_an_output_that_is_no_regular_file_is_refused(tmp_path: Path, name: str) -> None:
+    """It could not be read again to go on; a pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match=f"{name} is no regular file"), Results.opened(tmp_path / name, retry_failed=False):
+        pass
+
+
+def test_a_line_that_finds_no_space_is_told(tmp_path: Path) -> None:
+    """With the system's reason; what fitted is cut off at the next start."""
+    path, before = tmp_path / "out.ndjson", resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Results.opened(path, retry_failed=False) as results:
+        results.add(Row(1, {}), Answered(b"1", True, {}))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            with pytest.raises(BadInput, match=r"out\.ndjson cannot be written: File too large"):
+                results.add(Row(2, {}), Answered(b'"%b"' % (b"x" * 200), True, {}))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with Results.opened(path, retry_failed=False) as results:
+        assert set(results.done) == {1}
 
 
 def test_two_batches_do_not_write_to_one_file(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from app.engine.explain import describe, mermaid, waves, worst_case
 from app.expressions.marks import mark
-from tests.fakes.plans import Bench
+from tests.fakes.plans import Bench, Script
 
 pytestmark = pytest.mark.virtual_time
 CALLS: dict[str, Any] = {
     "a": {"path": "/a", "required": True, "timeout": "200ms"},
     "b": {"path": "/b/{a.n}", "timeout": "300ms"},
     "c": {"path": "/c", "after": ["b"], "timeout": "100ms"},
-    "end": {"path": "/e", "each": "a.list", "when": "a.more", "timeout": "100ms"},
+    "end": {"path": "/e", "each": "a.list", "when": "a.more", "timeout": "100ms", "max_items": 10},
 }
 
 
@@ -30,6 +30,15 @@ async def test_the_worst_case_is_the_longest_chain_within_the_deadline() -> None
     assert worst_case(Bench({"deadline": "2s", "calls": CALLS}).plan) == pytest.approx(0.6)
     assert worst_case(Bench({"deadline": "400ms", "calls": CALLS}).plan) == pytest.approx(0.4)
     assert worst_case(Bench({"deadline": "2s", "calls": {"a": "/a"}}).plan) == pytest.approx(2.0)
+
+
+async def test_a_call_with_each_may_take_as_long_as_all_its_rounds() -> None:
+    """8 items, 3 at once, of 200 ms each: three rounds, and what happens is not later than that."""
+    calls = {"a": {"path": "/a/{item}", "each": "`[1, 2, 3, 4, 5, 6, 7, 8]`", "max_items": 8, "concurrency": 3, "timeout": "300ms"}}
+    bench = Bench({"deadline": "10s", "calls": calls}, Script(delays={f"/a/{n}": 0.2 for n in range(1, 9)}))
+    assert worst_case(bench.plan) == pytest.approx(0.9)
+    answer = await bench.run()
+    assert answer.outcomes["a"].ended - answer.outcomes["a"].started == pytest.approx(0.6)
 
 
 async def test_the_text_names_every_call_and_what_it_waits_for() -> None:

@@ -62,12 +62,39 @@ async def test_it_prints_a_line_a_layer_and_no_secret() -> None:
         ({"timeout": "400ms"}, 0.4),
         ({"timeout": "5s"}, 2.0),
         ({"timeout": "400ms", "retry": {"attempts": 3, "backoff": "100ms", "max_backoff": "150ms"}}, 1.45),
+        ({"timeout": "1ms", "retry": {"attempts": 6, "backoff": "10ms", "max_backoff": "80ms"}}, 0.236),
+        ({"timeout": "100ms", "retry": {"attempts": 3, "backoff": "2s", "max_backoff": "50ms"}}, 0.4),
+        ({"timeout": "1ms", "retry": {"attempts": 1100}}, 2.0),
+        ({"timeout": "1ms", "retry": {"attempts": 1100, "backoff": 0}}, 1.1),
+        ({"timeout": "100ms", "retry": {}}, 0.225),
+        ({"timeout": "100ms", "retry": {}, "method": "POST"}, 0.1),
+        ({"timeout": "100ms", "retry": {"unsafe": True, "backoff": 0}, "method": "CALL", "path": None}, 0.2),
         ({"retry": {"attempts": 3}}, 2.0),
+        ({"timeout": "500ms", "hedge": {"after": "400ms"}}, 0.9),
+        ({"timeout": "500ms", "hedge": {"after": "600ms"}}, 0.5),
+        ({"timeout": "500ms", "hedge": {"after": "p95"}}, 1.0),
+        ({"timeout": "100ms", "hedge": {"after": "50ms"}, "retry": {"backoff": 0}}, 0.3),
+        ({"timeout": "100ms", "upstream": {"rate": {"rate": "1/s", "wait": "50ms"}}}, 0.15),
+        ({"timeout": "30ms", "each": "items", "max_items": 21, "concurrency": 4}, 0.18),
+        ({"timeout": "30ms", "each": "items"}, 0.3),
     ],
 )
-async def test_the_worst_case_is_all_attempts_and_pauses(policies: dict[str, Any], seconds: float) -> None:
+async def test_the_worst_case_is_every_attempt_hedge_pause_and_item(policies: dict[str, Any], seconds: float) -> None:
     """Never over the deadline."""
     assert Rig([(0, 1)], **policies).stack.worst_case(2.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("policies", [
+    {"timeout": "500ms", "hedge": {"after": "400ms"}},
+    {"timeout": "500ms", "hedge": {"after": "500ms"}},
+    {"timeout": "500ms", "hedge": {"after": "400ms"}, "retry": {"attempts": 4, "backoff": "100ms"}},
+])  # fmt: skip
+async def test_no_call_takes_longer_than_its_worst_case(policies: dict[str, Any]) -> None:
+    """However long the upstream hangs."""
+    rig = Rig([(99.0, 1)], **policies)
+    began = rig.now()
+    assert await rig.outcome() == "timeout"
+    assert rig.now() - began <= rig.stack.worst_case(10.0) + 1e-9
 
 
 async def test_a_state_prints_itself_and_gives_its_figures() -> None:

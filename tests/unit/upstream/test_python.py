@@ -99,6 +99,8 @@ def pid():
 def die():
     os.kill(os.getpid(), 9)
 
+LIMIT = 3
+
 def main_thread():
     return threading.current_thread() is threading.main_thread()
 """
@@ -340,6 +342,12 @@ async def test_a_call_without_time_is_not_begun(make: Make) -> None:
     with pytest.raises(TimedOut):
         await make("pid").send(late)
     assert late.record.attempts == 0
+
+
+async def test_what_cannot_be_called_is_told_at_the_start(make: Make) -> None:
+    """Not by every call."""
+    with pytest.raises(TypeError, match="'LIMIT' is no function but of type int"):
+        make("LIMIT")
 
 
 async def test_a_dead_worker_fails_its_call_alone_and_the_pool_is_built_anew(make: Make) -> None:
