@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -429,6 +430,7 @@ async def test_an_issuer_that_failed_long_ago_is_waited_for(world: World) -> Non
 
 async def test_the_log_says_whether_there_are_keys(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Old ones are kept only where there were any."""
+    caplog.set_level(logging.WARNING, "merganser.auth")
     world.answer = lambda: httpx.Response(500)
     await refused(world.ask(["url"], bearer(token())), 503)
     assert [record.getMessage() for record in caplog.records] == ["the keys of url cannot be had (StatusFailed); there are none"]

@@ -34,7 +34,7 @@ async def test_an_answer_passes_as_it_comes() -> None:
 
     async with FakeUpstream(script) as upstream, asking(upstream.url) as u:
         stream = await u.upstream.open_stream(call_of("/x"))
-        assert (stream.status, stream.headers) == (200, [(b"content-encoding", b"br"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")])
+        assert (stream.status, stream.fields) == (200, [(b"content-encoding", b"br"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")])
         chunks = aiter(stream)
         assert await anext(chunks) == b"first"
         gate.set()
