@@ -96,9 +96,9 @@ class Cached:
             obey(entry, reply.headers, self._runtime.wall())
             if known is not None and entry.lifetime is None:
                 entry.lifetime, entry.revalidate, entry.if_error = known.lifetime, known.revalidate, known.if_error
-        if entry.etag or entry.modified or kept_for(entry, spec) > 0:
-            self._put(key, entry)
         fresh_for = lifetime(entry, spec)
+        if fresh_for > 0 or entry.etag or entry.modified or kept_for(entry, spec) > 0:
+            self._put(key, entry)
         return Reply(reply.data, reply.status, reply.headers, fresh_until=now + fresh_for if fresh_for > 0 else None)
 
     def _put(self, key: Key, entry: Entry) -> None:
