@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Annotated, Literal
 
 import typer
@@ -37,7 +38,13 @@ def check(
         raise typer.Exit(UNREADABLE) from unreadable
     tell((), found.warnings, format)
     if format == "text":
-        typer.echo(f"{path}: no faults ({len(found.catalog.upstreams)} upstreams, {len(found.catalog.endpoints)} endpoints)", err=True)
+        upstreams, endpoints = counted(found.catalog.upstreams, "upstream"), counted(found.catalog.endpoints, "endpoint")
+        typer.echo(f"{path}: no faults ({upstreams}, {endpoints})", err=True)
+
+
+def counted(things: Sized, word: str) -> str:
+    """`1 upstream`, `2 upstreams`."""
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
 def tell(faults: tuple[Fault, ...], warnings: tuple[Fault, ...], format: str) -> None:

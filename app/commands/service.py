@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, redirect_stdout
 
 import typer
 
@@ -18,12 +19,14 @@ from app.upstream.functions import FunctionUnusable, import_functions
 async def running(settings: Settings, loaded: Loaded) -> AsyncIterator[Service]:
     """The service of a catalog for as long as a command needs it; it logs errors alone.
 
-    A function that cannot be imported is told on stderr, and the command ends with 1.
+    A function that cannot be imported is told on stderr, and the command ends with 1. What functions print goes to stderr
+    too: stdout is the command's own.
     """
-    try:
-        import_functions(loaded)
-    except FunctionUnusable as unusable:
-        typer.echo(f"merganser: {unusable}", err=True)
-        raise typer.Exit(FAULTY) from unusable
-    async with open_service(settings.model_copy(update={"log_level": "error"}), loaded) as service:
-        yield service
+    with redirect_stdout(sys.stderr):
+        try:
+            import_functions(loaded)
+        except FunctionUnusable as unusable:
+            typer.echo(f"merganser: {unusable}", err=True)
+            raise typer.Exit(FAULTY) from unusable
+        async with open_service(settings.model_copy(update={"log_level": "error"}), loaded) as service:
+            yield service

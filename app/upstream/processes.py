@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
@@ -88,8 +89,9 @@ class Processes:
 
 
 def _begin(target: str, folder: Path) -> None:
-    """The start of a worker: Ctrl-C is for its parent, without whom it ends; the function is imported once."""
+    """The start of a worker: Ctrl-C is for its parent, without whom it ends, and so is stdout; the function is imported once."""
     global _function
+    sys.stdout = sys.stderr
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _function = load(target, folder)

@@ -213,3 +213,17 @@ def test_infer_leaves_out_what_no_catalog_could_hold(folder: Path) -> None:
     told = merganser(folder, "infer", "below.yaml", "pond", "name=96")
     assert (told.returncode, told.stdout.count("items:")) == (1, 0)
     assert told.stderr == "it: no schema (it would nest deeper than the 100 levels of a catalog)\n"
+
+
+@pytest.mark.parametrize("run", ["async", "thread", "process"])
+def test_what_functions_print_is_not_on_stdout(tmp_path: Path, run: str) -> None:
+    """There stands the answer, for the next command of a pipe."""
+    define = "async def" if run == "async" else "def"
+    (tmp_path / "chatty.py").write_text(f"print('at import')\n{define} talk():\n    print('at work', flush=True)\n    return 1\n")
+    (tmp_path / "merganser.yaml").write_text(
+        f"upstreams: {{u: {{python: 'chatty:talk', run: {run}}}}}\nendpoints: {{e: {{get: /e, calls: {{a: {{upstream: u}}}}}}}}\n"
+    )
+    ended = merganser(tmp_path, "call", "e")
+    assert (ended.returncode, json.loads(ended.stdout)["data"]) == (0, {"a": 1})
+    assert "at import" in ended.stderr
+    assert "at work" in ended.stderr
