@@ -114,10 +114,12 @@ class Guard(HttpToolsProtocol):
             self.deadline += LOOKS_EVERY * TICK  # it is us who do not read
         elif now >= self.deadline:
             self.deadline = NEVER
-            if self.phase in ("head", "body"):
+            if self.phase != "lingering" and self.scope is not None:
                 self._refuse(refusals.TOO_SLOW)
+            elif self.is_busy:
+                self.phase = "idle"
             else:
-                self.drop()
+                self.drop()  # at rest, also behind blank lines, which begin no request (RFC 9112 section 2.2)
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, whose callbacks below do the rest."""

@@ -13,6 +13,7 @@ from app.catalog.schema import ApiKey, Endpoint, Jwt
 from app.core.answer import Answer
 from app.core.context import Context
 from app.core.outcome import Outcome
+from app.engine.reads import paths_shown
 
 _TRUE, _FALSE = b"true", b"false"
 _CREDENTIALS = frozenset({"authorization", "cookie"})
@@ -26,9 +27,12 @@ class Renderer:
     """Renders the answers of one endpoint."""
 
     def __init__(self, endpoint: Endpoint, schemes: Mapping[str, ApiKey | Jwt], reads: Collection[tuple[str, ...]] = ()) -> None:
-        """`reads`: what the endpoint's expressions read; an answer that goes by who asks is for nobody else."""
-        self._is_unique = not {("request",), ("request", "id")}.isdisjoint(reads)
-        self._is_personal = ("request", "address") in reads
+        """`reads`: what the endpoint's expressions read.
+
+        An answer that goes by the client's address is for nobody else, one that shows its request for nobody.
+        """
+        self._is_unique = not {("request",), ("request", "id")}.isdisjoint(paths_shown(endpoint))
+        self._is_personal = not {("request",), ("request", "address")}.isdisjoint(reads)
         self._full = endpoint.envelope == "full"
         self._credentials = _CREDENTIALS | {scheme.header.lower() for scheme in schemes.values() if isinstance(scheme, ApiKey)}
         self.vary = (b"vary", ", ".join(_vary(endpoint, schemes)).encode("latin-1"))

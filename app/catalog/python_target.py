@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["constant", "any"]
 """What a name is bound to: a number, text or the like, which is never called, or anything else."""
+_BINDS_UNSEEN = frozenset(("exec", "eval", "globals", "vars", "setattr", "locals"))
 _CONSTANTS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)
 
 
@@ -62,8 +64,24 @@ def _names(source: Path) -> Iterator[tuple[str, Kind]]:
         yield "__init__" if source.is_dir() else "*", "any"
         return
     tree = ast.parse(source.read_bytes())
-    yield from _bound(tree.body)
-    yield from ((name, "any") for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+    bound = list(_bound(tree.body))
+    yield from bound
+    anew = _bound_anew(tree)
+    yield from ((name, "any") for name, kind in bound if kind == "constant" and (anew is None or anew[name] > 1))
+
+
+def _bound_anew(tree: ast.Module) -> Counter[str] | None:
+    """How often each name is bound, anywhere and in any way; None where a module may bind names that its source does not show."""
+    nodes = list(ast.walk(tree))
+    if any(isinstance(node, ast.Name) and node.id in _BINDS_UNSEEN for node in nodes):
+        return None
+    found = Counter(node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load))
+    for node in nodes:
+        if isinstance(node, ast.Global):
+            found.update(node.names)
+        else:
+            found.update(name for field in ("name", "asname", "rest") if isinstance(name := getattr(node, field, None), str))
+    return found
 
 
 # --- where the source is

@@ -22,8 +22,13 @@ def paths_read(endpoint: Endpoint, upstreams: Mapping[str, Upstream]) -> frozens
         read += [*bound, *(parse_expression(text) for text in (spec.when, spec.each) if text), *_tree(spec.fallback, spec.has_fallback)]
     if endpoint.allow:
         read.append(parse_expression(endpoint.allow))
-    read += _tree(endpoint.response, endpoint.has_response and merged_calls(endpoint) is None)
-    return frozenset(path for one in read for path in one.paths)
+    return frozenset(path for one in read for path in one.paths) | paths_shown(endpoint)
+
+
+def paths_shown(endpoint: Endpoint) -> frozenset[tuple[str, ...]]:
+    """The same of its `response` alone."""
+    is_there = endpoint.has_response and merged_calls(endpoint) is None
+    return frozenset(path for one in _tree(endpoint.response, is_there) for path in one.paths)
 
 
 def names_read(endpoint: Endpoint, upstreams: Mapping[str, Upstream]) -> frozenset[str]:

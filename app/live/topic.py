@@ -108,11 +108,10 @@ class Topic:
     # --- who listens
 
     def prepare(self) -> None:
-        """Before a subscriber joins: calls run where nobody has kept the state true, and parts that need none of them are there at once."""
+        """Before a subscriber joins: calls run where nobody has kept the state true."""
         if self._phase in ("new", "resting"):
             self._phase, self._ongoing, self._in_round = "round", Round(), set()
             self._watch.begin()
-            self._arrive(self._watch.progress)
 
     def join(self, subscription: Subscription) -> None:
         """Takes one more, after `prepare`."""

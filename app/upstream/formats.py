@@ -31,10 +31,10 @@ _UTF_16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"<\0": "utf-16-le", b"
 """How UTF-16 begins (XML 1.0 appendix F)."""
 _MISC = r"(?>[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*+"
 _LITERAL = r"""(?:"[^"]*"|'[^']*')"""
-_DOCTYPE = rf"""<!DOCTYPE\s+[^\s\[>"']+(?:\s+(?:SYSTEM|PUBLIC\s+{_LITERAL})(?:\s+{_LITERAL})?)?\s*>"""
+_DOCTYPE = rf"""<!DOCTYPE\s+[^\s\[>"']+(?:\s+(?:SYSTEM|PUBLIC\s+{_LITERAL})(?:\s+{_LITERAL})?)?\s*(?:\[\s*\]\s*)?>"""
 _PROLOG = re.compile(rf"\A({_MISC})(?:{_DOCTYPE}{_MISC})?", re.DOTALL | re.ASCII)
 """What stands before the root element (XML 1.0 section 2.8), up to a document type that declares something of its own."""
-_ROOT = re.compile(r"<([A-Za-z_][\w:.-]*)", re.ASCII)
+_ROOT = re.compile(r"<((?:\w+:)?(?:rss|rdf|feed|channel))\b", re.ASCII | re.IGNORECASE)
 _DECLARING = re.compile(r"<!(DOCTYPE|ENTITY|ATTLIST)")
 
 
@@ -94,7 +94,7 @@ def feed(body: bytes, charset: str | None) -> dict[str, Any]:
     if _DECLARING.search(content, 0, root.start() if root else len(content)):
         raise DecodeFailed("a document type that declares something")
     parsed = _parsed_feed(content)
-    if parsed.bozo and root and not re.search(rf"</{re.escape(root[1])}\s*>", content):
+    if parsed.bozo and root and not re.search(rf"</{re.escape(root[1])}\s*>", content, re.IGNORECASE):
         raise DecodeFailed("a feed that breaks off")
     is_atom = parsed.version.startswith("atom")
     return {
@@ -137,7 +137,7 @@ def _parsed_feed(content: str) -> Any:
 def table(body: bytes, charset: str | None) -> list[dict[str, str | None]]:
     """CSV (RFC 4180) as a list of objects by its header line; null where a row ends early, a failure where it has more.
 
-    A name twice is a failure, it would lose a column. Columns at the end without a name or a value, as spreadsheets export them, are left out.
+    A name twice is a failure, it would lose a column. Columns without a name or a value, as spreadsheets export them, are left out.
     """
     reader = csv.reader(io.StringIO(text(body, charset), newline=""), strict=True)
     try:
@@ -149,7 +149,7 @@ def table(body: bytes, charset: str | None) -> list[dict[str, str | None]]:
         raise TooLarge
     if any(len(row) > len(header) for row in rows):
         raise DecodeFailed("a row that is longer than the header")
-    if header and not header[-1]:
+    if "" in header:
         header, rows = _without_empty_columns(header, rows)
     if len(set(header)) < len(header):
         raise DecodeFailed("a header with a name twice")
@@ -157,6 +157,6 @@ def table(body: bytes, charset: str | None) -> list[dict[str, str | None]]:
 
 
 def _without_empty_columns(header: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    """The table without the columns at its end that hold nothing at all."""
-    width = max(max((i for i, cell in enumerate(row, 1) if cell), default=0) for row in (header, *rows))
-    return header[:width], [row[:width] for row in rows]
+    """The table without the columns that have neither a name nor any value."""
+    kept = [at for at, name in enumerate(header) if name or any(row[at] for row in rows if at < len(row))]
+    return [header[at] for at in kept], [[row[at] for at in kept if at < len(row)] for row in rows]

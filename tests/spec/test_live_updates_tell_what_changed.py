@@ -118,26 +118,20 @@ async def test_a_fallback_that_cannot_be_computed_any_more_leaves_nothing() -> N
     assert (one.state["b"], one.sources["b"]) == ({"n": 2}, "fallback")
 
 
-async def test_a_part_that_needs_no_call_comes_at_once() -> None:
-    """In every round for who has none; it says nothing of how the calls will settle."""
-    calls, response = {"a": "/a", "b": "/b"}, {"k": "{k}", "a": "{a}"}
-    bench = Bench({"calls": calls, "params": {"k": {}}, "response": response, "live": LIVE}, Script({"/a": 1}, {"/a": 0.5, "/b": 0.4}))
+async def test_a_part_that_needs_no_call_does_not_hide_that_all_have_failed() -> None:
+    """It comes with the first call that settles: a first answer that fails is an `error`, over which a client comes back."""
+    bench = Bench(
+        {"calls": {"a": {"path": "/a", "required": True}}, "params": {"k": {}}, "response": {"k": "{k}", "a": "{a}"}, "live": LIVE},
+        Script({"/a": status(500)}),
+    )
     hub = Hub(bench.runtime)
     one = Subscriber(hub, bench, {"k": "x"})
-    await passes(0.01)
-    assert [(part.name, part.data.value, part.sources) for part in one.of(Part)] == [("k", "x", {})]
     await passes(1)
-    assert (one.state, one.phase) == ({"k": "x", "a": 1}, "live")
-    one.leave()
-    await passes(30)
-    back, fresh = Subscriber(hub, bench, {"k": "x"}, resume=one.position), Subscriber(hub, bench, {"k": "x"})
+    assert (one.of(Part), len(one.of(Failed))) == ([], 1)
+    bench.script.answers = {"/a": 1}
+    two = Subscriber(hub, bench, {"k": "x"})
     await passes(0.01)
-    assert [[part.name for part in who.of(Part)] for who in (back, fresh)] == [[], ["k"]]
-    bench.script.answers = {"/a": status(500), "/b": status(500)}
-    two = Subscriber(hub, bench, {"k": "y"})
-    await passes(1)
-    (complete,) = two.of(Complete)
-    assert (two.state, complete.live, complete.failed is not None) == ({"k": "y"}, False, True)
+    assert (two.state, two.phase) == ({"k": "x", "a": 1}, "live")
 
 
 async def test_a_skipped_call_that_is_made_later_appears() -> None:

@@ -50,6 +50,19 @@ async def test_a_head_that_does_not_end_is_408(site: Guarded, half: bytes) -> No
         assert await line.ended() < 3
 
 
+async def test_blank_lines_behind_a_request_are_none(site: Guarded) -> None:
+    """RFC 9112 section 2.2: the next request may follow them, and where none does the connection ends without a word."""
+    line = await site.dial(get("/a", closes=False))
+    assert status(await line.answer()) == 200
+    line.writer.write(b"\r\n")
+    await asyncio.sleep(0.01)
+    line.writer.write(get("/a", closes=False))
+    assert status(await line.answer()) == 200
+    line.writer.write(b"\r\n")
+    async with asyncio.timeout(3):
+        assert await line.reader.read() == b""
+
+
 async def test_trickling_does_not_extend_the_deadline_of_a_head(site: Guarded) -> None:
     """A byte now and then is no progress (slowloris)."""
     line = await site.dial(b"GET / HTTP/1.1\r\nhost: x\r\n")

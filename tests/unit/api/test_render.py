@@ -71,17 +71,20 @@ def test_a_key_of_any_scheme_is_a_credential() -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "expected"),
+    ("read", "response", "expected"),
     [
-        (("request", "address"), b"private, max-age=20"),
-        (("request", "id"), b"no-store"),
-        (("request",), b"no-store"),
-        (("request", "method"), b"max-age=20"),
+        (("request", "address"), None, b"private, max-age=20"),
+        (("request",), None, b"private, max-age=20"),
+        (("request", "method"), None, b"max-age=20"),
+        (("request", "id"), None, b"max-age=20"),
+        (("request", "id"), {"id": "{request.id}"}, b"no-store"),
+        (("request",), "{request}", b"no-store"),
     ],
 )
-def test_an_answer_that_goes_by_who_asks_is_for_nobody_else(read: tuple[str, ...], expected: bytes) -> None:
-    """By the client's address, which no `Vary` can name, or by the request itself."""
-    headers = Renderer(Endpoint(get="/x"), {}, [read]).headers(answer(fresh_until=30.0), Context("id"), 10.0)
+def test_an_answer_that_goes_by_who_asks_is_for_nobody_else(read: tuple[str, ...], response: object, expected: bytes) -> None:
+    """By the client's address, which no `Vary` can name; one that shows its request's id is for nobody at all."""
+    endpoint = Endpoint.model_validate({"get": "/x", **({} if response is None else {"response": response})})
+    headers = Renderer(endpoint, {}, [read]).headers(answer(fresh_until=30.0), Context("id"), 10.0)
     assert (b"cache-control", expected) in headers
 
 

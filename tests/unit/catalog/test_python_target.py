@@ -100,3 +100,15 @@ def test_the_catalogs_folder_goes_first(folder: Path) -> None:
     """A module beside the catalog hides an installed one."""
     (folder / "colorsys.py").write_text("def mine(): ...\n")
     assert problem("colorsys:mine", folder) is None
+
+
+@pytest.mark.parametrize("then", [
+    "match 1:\n    case 1:\n        def f(): ...", "if (f := print): ...", "for f in (print,): ...", "def install():\n    global f\n    f = print",
+    "globals()['f'] = print", "exec('def f(): ...')", "setattr(sys.modules[__name__], 'f', print)", "import os as f", "f: object = print",
+])  # fmt: skip
+def test_a_constant_that_may_be_another_thing_by_now_is_no_fault(folder: Path, then: str) -> None:
+    """However it is bound anew: what is there at the start is told then."""
+    (folder / "placeholder.py").write_text(f"import sys\nf = None\n{then}\n")
+    assert problem("placeholder:f", folder) is None
+    (folder / "placeholder.py").write_text("f = None\n")
+    assert problem("placeholder:f", folder) is not None

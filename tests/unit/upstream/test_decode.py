@@ -225,7 +225,7 @@ def test_what_is_no_feed_is_refused(body: str) -> None:
     ],
 )
 def test_csv_is_a_list_of_objects_by_its_header(body: str, value: Any) -> None:
-    """Quotes and line breaks in them; null where a row ends early; no columns at the end that hold nothing, as spreadsheets export them."""
+    """Quotes and line breaks in them; null where a row ends early; no columns that hold nothing at all, as spreadsheets export them."""
     assert read(body, "text/csv; charset=utf-8") == value
 
 
@@ -266,3 +266,17 @@ async def test_decoding_ends_when_the_call_expires() -> None:
     with pytest.raises(TimedOut):
         await decoder.decode(RSS.encode() + b" " * 100_000, None, "rss", asyncio.get_running_loop().time() - 1)
     decoder.close()
+
+
+@pytest.mark.parametrize("before", ["<br />\n<b>Warning</b>: x in <b>f.php</b><br />\n", '<meta charset="utf-8">\n', "<!DOCTYPE rss []>"])
+def test_what_stands_before_a_feed_is_no_part_of_it(before: str) -> None:
+    """A server's warnings, an empty list of declarations; where the feed itself breaks off it is refused all the same."""
+    feed = '<rss version="2.0"><channel><title>T</title><item><title>A</title></item></channel></rss>'
+    assert len(read(before + feed, None, "rss")["items"]) == 1
+    with pytest.raises(DecodeFailed):
+        read(before + feed[:80], None, "rss")
+
+
+def test_columns_without_a_name_or_a_value_are_left_out_wherever_they_stand() -> None:
+    """Spreadsheets use them for space."""
+    assert read("a,,,b\n1,,,2\n3\n", None, "csv") == [{"a": "1", "b": "2"}, {"a": "3", "b": None}]
