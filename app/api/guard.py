@@ -41,11 +41,10 @@ class Guard(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.edge, self.limits = edge, edge.limits
         self.phase: Literal["idle", "head", "body", "lingering"] = "idle"
-        self.deadline = NEVER
+        self.deadline, self.is_deaf = NEVER, False
         self.active: Exchange | None = None
         self.cycle: Exchange = None  # type: ignore[assignment]
         self.queue: deque[Exchange] = deque()
-        self.is_deaf = False
         self._refusal: Problem | None = None
         self._farewell: Problem | None = None
         self._began = self.loop.time()
@@ -103,8 +102,7 @@ class Guard(HttpToolsProtocol):
     def drop(self) -> None:
         """Ends an idle connection; what was written and never taken goes with it."""
         self.edge.forget(self)
-        end = self.transport.abort if self.transport.get_write_buffer_size() else self.transport.close
-        end()
+        (self.transport.abort if self.transport.get_write_buffer_size() else self.transport.close)()
 
     def look(self, now: float) -> None:
         """Ends what is overdue: a head, a body, an idle connection, an answer that nobody takes."""
